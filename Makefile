@@ -1,0 +1,57 @@
+# Everything here works on a machine with nothing but Python (3.11 to 3.13) and make. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+UV = $$(command -v uv || echo $(BIN)/uv)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test lint format lock tensorboard bench seeds clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## install what is missing into .venv, as requirements.lock says
+
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || $(RUN) -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --python $(RUN) --require-hashes --compile-bytecode --requirement requirements.lock
+	@touch $@
+
+train: setup ## train the tutorial's experiment; ARGS="trainer.max_epochs=1" are handed on to train.py
+	@if $(RUN) -m mnist_lightning.mnist; then $(RUN) train.py $(ARGS); else \
+		echo; echo "*** NOT MNIST: training on scikit-learn's small digits instead (data=digits) ***"; echo; \
+		$(RUN) train.py data=digits $(ARGS); fi
+
+test: setup ## run every test, without network
+	@$(RUN) -m pytest $(ARGS)
+
+lint: setup ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## put the code into its format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+tensorboard: setup ## open the dashboards of everything under runs/
+	@$(BIN)/tensorboard --logdir runs --samples_per_plugin images=100,scalars=10000
+
+bench: setup ## measure this project against three other ways to write it, ten minutes
+	@$(RUN) benchmarks/bench.py $(ARGS)
+
+seeds: setup ## ten seeds of the default run, mean and sd; ARGS as for train, ten minutes
+	@$(RUN) benchmarks/seeds.py $(ARGS)
+
+lock: setup ## solve the dependencies of pyproject.toml anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --group dev --upgrade pyproject.toml --output-file requirements.lock
+
+clean: ## remove .venv and caches; runs/ and data/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

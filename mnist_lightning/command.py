@@ -1,0 +1,48 @@
+"""How a command ends: with the right exit status, and with one message where a person can mend it."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from mnist_lightning.errors import Interrupted, RunError
+from mnist_lightning.run import is_main_process
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """End the process with status 1 where the work failed, 2 where it was asked wrongly, 130 or 143 after a signal."""
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    threading.excepthook = quiet_about_disks
+    try:
+        yield
+    except RunError as error:
+        say(error)
+        sys.exit(error.status)
+    except OSError as error:  # a full or failing disk; train.log has the traceback where there is room for it
+        say(f"{error.filename or 'a file'} can't be read or written: {error.strerror or error}")
+        sys.exit(1)
+    except Interrupted as stop:
+        say(stop)
+        sys.exit(stop.status)
+
+
+def quiet_about_disks(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writing thread hands a full disk on to the main thread, which says so: once is enough."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
+
+
+def say(error: object) -> None:
+    if is_main_process():
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop at the first signal with everything saved; a second one ends the process at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Interrupted(number)

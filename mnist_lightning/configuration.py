@@ -1,0 +1,209 @@
+"""From a configuration to objects: the one module beside train.py that knows Hydra."""
+
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_lightning import schema
+from mnist_lightning.errors import UsageError
+from mnist_lightning.run import Run, write_atomically
+
+CONFIG_FOLDER = Path(__file__).parent.parent / "conf"
+CONFIG_FILE = "config.yaml"  # in the run directory: everything resolved, enough to run it again
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise while they compose a configuration into one message."""
+    try:
+        yield
+    except MissingConfigException as error:
+        group, _, option = (error.missing_cfg_file or "").strip("/").rpartition("/")
+        options = sorted(path.stem for path in (CONFIG_FOLDER / group).glob("*.yaml"))
+        near = difflib.get_close_matches(option, options, n=1)
+        guess = f" Did you mean {near[0]}?" if near else ""
+        raise UsageError(
+            f"{group}={option}: there is no such option.{guess} There are: {', '.join(options) or 'none'}"
+        ) from error
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UsageError(explain(error)) from error
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise UsageError(f"{error}: a group takes the name of one of its options, as in optimizer=sgd") from error
+
+
+def explain(error: Exception) -> str:
+    """Return Hydra's message in the words of this project where it is about a name, else on one line."""
+    message = " ".join(str(error).split())
+    if match := re.search(r"Could not override '([^'@]+)", message):
+        key = match[1].strip("+~/")
+        value = next((word.partition("=")[2] for word in sys.argv if word.partition("=")[0].strip("+~") == key), None)
+        return str(schema.unknown(key, value, siblings(key)))
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not understood. Settings are written key=value, as in trainer.max_epochs=10"
+    return message
+
+
+def siblings(key: str) -> list[str]:
+    """Return the names that could stand where `key` stands."""
+    group = key.partition(".")[0] + "."
+    known = [name for name in schema.all_settings() if name.startswith(group)] if "." in key else []
+    return known or [*schema.TOP_LEVEL, *schema.GROUPS, "experiment"]
+
+
+def checked(config: DictConfig) -> DictConfig:
+    """Return `config`, or raise UsageError with the first setting that is wrong."""
+    with explained():
+        schema.check_present(config)
+        made_later = "runs" if config.output_dir is None else config.output_dir
+        with_directory = OmegaConf.merge(config, {"output_dir": made_later})
+        schema.check(OmegaConf.to_container(with_directory, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+    return config
+
+
+def resumed(run: Run, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that `run` was started with, changed by what the command line allows to change.
+
+    Raises:
+        UsageError: the run has no readable configuration, or an override would make it another experiment.
+    """
+    config = load(run.directory)
+    config.output_dir = str(run.directory)
+    changes = [change for change in overrides if not change.startswith("resume=")]
+    for change in changes:
+        if not change.startswith(("trainer.", "data.root=", "data.search=")):
+            raise UsageError(
+                f"{change}: a resumed run stays the experiment that it was; what can be changed is trainer.*, "
+                "data.root and data.search"
+            )
+    with explained():
+        merged = OmegaConf.merge(config, OmegaConf.from_dotlist(changes))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def load(directory: Path) -> DictConfig:
+    """Return the checked configuration of the run in `directory`.
+
+    Raises:
+        UsageError: there is none, or it asks for what this project does not allow.
+    """
+    path = directory / CONFIG_FILE
+    try:
+        config = OmegaConf.load(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{directory} is not a run: there is no {path}") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    if not isinstance(config, DictConfig) or "output_dir" not in config:
+        raise UsageError(f"{path} is not the configuration of a run")
+    return checked(config)
+
+
+def command_line_overrides() -> list[str]:
+    return list(HydraConfig.get().overrides.task)
+
+
+def save(config: DictConfig, run: Run) -> None:
+    """Write the resolved configuration into the run directory; paths in it stay relative to `output_dir`."""
+    mark = "<output_dir>"
+    resolved = OmegaConf.to_yaml(OmegaConf.merge(config, {"output_dir": mark}), resolve=True)
+    portable = OmegaConf.create(resolved.replace(mark, "${output_dir}"))
+    portable.output_dir = str(run.directory)
+    if run.main_process:
+        write_atomically(run.directory / CONFIG_FILE, lambda file: file.write(OmegaConf.to_yaml(portable).encode()))
+
+
+def build(node: DictConfig | None, **further: Any) -> Any:
+    """Make the object that `node` describes: `_target_` is its class, the rest its arguments, with `further` added.
+
+    With `_partial_: true`, what comes back waits for the arguments that are still missing. None gives None.
+
+    Raises:
+        UsageError: the class is not of an allowed package, or it refuses the arguments.
+    """
+    if node is None:
+        return None
+    settings: Any = OmegaConf.to_container(node, resolve=True)
+    target, is_partial = settings.pop("_target_"), settings.pop("_partial_", False)
+    arguments = settings | further
+    factory = find_class(target)
+    try:
+        inspect.signature(factory).bind_partial(**arguments)
+        return partial(factory, **arguments) if is_partial else factory(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{target.rpartition('.')[2]} can't be made: {error}") from error
+
+
+def build_trainer(config: DictConfig, recorder: Any) -> Any:
+    """Make the Trainer with its logger and callbacks, and `recorder` before them.
+
+    Where no images are held out, callbacks that monitor a validation metric are left out: the test set chooses nothing.
+
+    Raises:
+        UsageError: Lightning refuses the arguments.
+    """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.callbacks import Checkpoint, ModelSummary, ProgressBar
+
+    from mnist_lightning import lean
+    from mnist_lightning.checkpoint import AtomicCheckpointIO
+
+    nodes = [node for node in config.callbacks.values() if config.data.val_size or not monitors_validation(node)]
+    callbacks = [recorder, *map(build, nodes)]
+    switches = {}
+    for name, kind in (
+        ("enable_checkpointing", Checkpoint),
+        ("enable_progress_bar", ProgressBar),
+        ("enable_model_summary", ModelSummary),
+    ):
+        if not config.trainer[name]:
+            callbacks = [callback for callback in callbacks if not isinstance(callback, kind)]
+        switches[name] = any(isinstance(callback, kind) for callback in callbacks)  # else Lightning adds its own
+    try:
+        return build(
+            OmegaConf.merge(config.trainer, switches),  # type: ignore[arg-type]
+            logger=build(config.logger) or False,
+            callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
+            profiler=config.trainer.profiler or lean.NoProfiler(),
+            plugins=[AtomicCheckpointIO()],
+        )
+    except MisconfigurationException as error:
+        chosen = ", ".join(f"{name}={config.trainer[name]}" for name in ("accelerator", "devices", "strategy"))
+        raise UsageError(f"Trainer can't be made (trainer.{chosen}): {error}") from error
+
+
+def monitors_validation(node: DictConfig) -> bool:
+    return str(node.get("monitor")).startswith("val/")
+
+
+def find_class(target: str) -> Callable[..., Any]:
+    """Import a class of one of the allowed packages: nothing else that a file names is ever called.
+
+    Raises:
+        UsageError: there is no such class, or it is defined elsewhere.
+    """
+    module, _, name = target.rpartition(".")
+    allowed = (*schema.ALLOWED_PACKAGES, "lightning.pytorch.trainer.")
+    if target in schema.SETTINGS or target.startswith(schema.ALLOWED_PACKAGES):
+        try:
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"_target_={target}: there is no such class") from error
+        if isinstance(found, type) and f"{found.__module__}.".startswith(allowed):
+            return found
+    raise UsageError(f"_target_={target}: must be a class of {', '.join(schema.ALLOWED_PACKAGES)}")

@@ -1,0 +1,203 @@
+"""Images in memory as tensors, served by the standard DataLoader a batch at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, TensorDataset
+
+from mnist_lightning import mnist
+from mnist_lightning.errors import UsageError
+
+DIGITS_TEST_SIZE = 360  # of 1,797: a fifth, 36 of each digit
+
+
+class ImageDataModule(LightningDataModule):
+    """MNIST, or scikit-learn's digits: read once, normalized once, kept on the device that trains.
+
+    A batch is a pair: images float32 (N, 1, 28, 28), labels int64 (N,).
+
+    Args:
+        dataset: "mnist" or "digits".
+        batch_size: images per optimizer step, over all devices.
+        test_batch_size: images per evaluation step on one device.
+        val_size: training images held out for validation, as equally many of each class as can be.
+        val_seed: which ones.
+        mean, std: pixels are scaled to 0..1, then (x - mean) / std.
+        seed: with the epoch, the order of the training images.
+        root, search: where MNIST is looked for; see mnist_lightning.mnist.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        batch_size: int,
+        test_batch_size: int,
+        val_size: int,
+        val_seed: int,
+        mean: float,
+        std: float,
+        seed: int,
+        root: str | None = None,
+        search: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.dataset, self.root, self.search = dataset, root or "data", search
+        self.batch_size, self.test_batch_size = batch_size, test_batch_size
+        self.val_size, self.val_seed, self.seed = val_size, val_seed, seed
+        self.mean, self.std = mean, std
+        self.arrays: mnist.Arrays | None = None
+        self.splits: dict[str, TensorDataset] = {}
+
+    def prepare_data(self) -> None:
+        """Read the files, and download them first where they are missing.
+
+        Raises:
+            RunError: see mnist_lightning.mnist.load.
+        """
+        if self.arrays is None and not self.splits:
+            self.arrays = mnist.load(self.root, self.search) if self.dataset == "mnist" else load_digits()
+
+    def setup(self, stage: str) -> None:
+        if self.splits:
+            return
+        self.prepare_data()
+        assert self.arrays is not None
+        train_images, train_labels, test_images, test_labels = self.arrays
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self.val_size:
+            held_out = balanced_draw(train_labels, self.val_size, self.val_seed)
+            kept = np.setdiff1d(np.arange(len(train_labels)), held_out)
+            self.splits["val"] = self._tensors(train_images[held_out], train_labels[held_out], device)
+            train_images, train_labels = train_images[kept], train_labels[kept]
+        self.splits["train"] = self._tensors(train_images, train_labels, device)
+        self.splits["test"] = self._tensors(test_images, test_labels, device)
+        self.arrays = None
+
+    def _tensors(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], device: torch.device) -> TensorDataset:
+        return TensorDataset(
+            normalize(torch.from_numpy(images).to(device), self.mean, self.std),
+            torch.from_numpy(labels).to(device, torch.int64),
+        )
+
+    def size(self, split: str) -> int:
+        """Return the number of images in "train", "val" or "test"."""
+        return len(self.splits[split]) if split in self.splits else 0
+
+    def train_dataloader(self) -> DataLoader:
+        rank, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if self.batch_size % devices:
+            raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
+        device = self.splits["train"].tensors[0].device
+        order = ShuffledBatches(self.size("train"), self.batch_size, self.seed, rank, devices, device)
+        return DataLoader(self.splits["train"], batch_size=None, sampler=order)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """One loader for each of `evaluation_stages`: they are all evaluated after every epoch."""
+        rank, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return [
+            DataLoader(
+                self.splits[stage],
+                batch_size=None,
+                sampler=SequentialBatches(self.size(stage), self.test_batch_size, rank, devices),
+            )
+            for stage in self.evaluation_stages
+        ]
+
+    test_dataloader = val_dataloader
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # it is there already
+
+    @property
+    def evaluation_stages(self) -> list[str]:
+        """What is evaluated after every epoch, in the order of the loaders."""
+        return ["val", "test"] if self.val_size else ["test"]
+
+
+def normalize(images: Tensor, mean: float, std: float) -> Tensor:
+    """Return uint8 images (N, H, W) as float32 (N, 1, H, W): scaled to 0..1, then (x - mean) / std."""
+    return images.unsqueeze(1).to(torch.float32).div_(255).sub_(mean).div_(std)  # in place: one copy in memory
+
+
+def load_digits() -> mnist.Arrays:
+    """Return scikit-learn's digits, scaled from 8×8 to 20×20 in the middle of 28×28, in the form of `mnist.load`.
+
+    The test set is a fixed class-balanced draw, because the bundled file comes without one.
+    """
+    from sklearn.datasets import load_digits as load_bundled
+
+    bundled = load_bundled()
+    small = torch.from_numpy(bundled.images).float().unsqueeze(1) * (255 / 16)  # the scans have 17 greys, 0..16
+    large = torch.nn.functional.interpolate(small, size=(20, 20), mode="bilinear", align_corners=False)
+    images = torch.nn.functional.pad(large, (4, 4, 4, 4)).round().to(torch.uint8).squeeze(1).numpy()
+    labels = bundled.target.astype(np.uint8)
+    test = balanced_draw(labels, DIGITS_TEST_SIZE, seed=0)
+    train = np.setdiff1d(np.arange(len(labels)), test)
+    return images[train], labels[train], images[test], labels[test]
+
+
+def balanced_draw(labels: NDArray[np.uint8], size: int, seed: int) -> NDArray[np.int64]:
+    """Return `size` indices into `labels`, ascending: a random draw with as equally many of each class as can be."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    turn = np.empty(len(labels), np.int64)  # of each image: how many of its class are drawn before it
+    for label in np.unique(labels):
+        of_class = shuffled[labels[shuffled] == label]
+        turn[of_class] = np.arange(len(of_class))
+    return np.sort(shuffled[np.argsort(turn[shuffled], kind="stable")[:size]])
+
+
+@dataclass(eq=False)
+class ShuffledBatches(Sampler[Tensor]):
+    """The training images in an order that is a function of (seed, epoch), as one index tensor per batch.
+
+    An index tensor makes TensorDataset return a whole batch by one indexing operation. Of each global batch, every
+    device takes its share; so that all shares are equal, up to devices - 1 images of the last batch are left out.
+    """
+
+    images: int
+    batch_size: int
+    seed: int
+    rank: int = 0
+    devices: int = 1
+    device: str | torch.device = "cpu"  # the images': nothing has to be copied when they are indexed
+    epoch: int = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-(self.images - self.images % self.devices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.images)
+        order = order[: self.images - self.images % self.devices]
+        for batch in torch.from_numpy(order).to(self.device).split(self.batch_size):
+            yield batch[self.rank :: self.devices]
+
+
+@dataclass(eq=False)
+class SequentialBatches(Sampler[slice]):
+    """Each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
+
+    images: int
+    batch_size: int
+    rank: int = 0
+    devices: int = 1
+
+    def _part(self) -> range:
+        return range(self.images * self.rank // self.devices, self.images * (self.rank + 1) // self.devices)
+
+    def __len__(self) -> int:
+        return -(-len(self._part()) // self.batch_size)
+
+    def __iter__(self) -> Iterator[slice]:
+        part = self._part()
+        for start in range(part.start, part.stop, self.batch_size):
+            yield slice(start, min(start + self.batch_size, part.stop))

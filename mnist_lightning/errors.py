@@ -1,0 +1,25 @@
+"""What went wrong, said to a person: one message instead of a traceback."""
+
+
+class RunError(Exception):
+    """The work failed, and the message says what to do about it. Exit status 1."""
+
+    status = 1
+
+
+class UsageError(RunError):
+    """Something was asked for that can't be done; nothing was read or written. Exit status 2."""
+
+    status = 2
+
+
+class DivergedError(RunError):
+    """The loss became NaN or infinite. The last good checkpoint is kept. Exit status 1."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM arrived. Exit status 128 + signal number."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__({2: "interrupted", 15: "terminated"}.get(signal_number, f"signal {signal_number}"))
+        self.status = 128 + signal_number

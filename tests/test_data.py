@@ -1,0 +1,220 @@
+"""The data against the files' own bytes, against torchvision, and against exact counts."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_lightning import mnist
+from mnist_lightning.data import (
+    ImageDataModule,
+    SequentialBatches,
+    ShuffledBatches,
+    balanced_draw,
+    load_digits,
+)
+from mnist_lightning.errors import RunError, UsageError
+
+
+def digits(**settings: object) -> ImageDataModule:
+    arguments = {"dataset": "digits", "batch_size": 16, "test_batch_size": 500, "val_size": 0, "val_seed": 0}
+    data = ImageDataModule(**(arguments | {"mean": 0.1555, "std": 0.2772, "seed": 0} | settings))  # type: ignore[arg-type]
+    data.setup("fit")
+    return data
+
+
+def mnist_module(root: Path, **settings: object) -> ImageDataModule:
+    arguments = {"batch_size": 64, "mean": 0.1370, "std": 0.3081, "root": str(root)}
+    return digits(**(arguments | {"dataset": "mnist"} | settings))
+
+
+def copy_of(mnist_root: Path, folder: Path) -> Path:
+    """Link MNIST's files into a folder of the test's own, and return their place."""
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in mnist.FILES:
+        (raw / name).symlink_to(mnist_root / "MNIST" / "raw" / name)
+    return raw
+
+
+def test_images_are_torchvisions(mnist_root: Path) -> None:
+    from torchvision import datasets, transforms
+
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1370,), (0.3081,))])
+    data = mnist_module(mnist_root)
+    for split, train in (("train", True), ("test", False)):
+        reference = datasets.MNIST(mnist_root, train=train, transform=transform)
+        images, labels = data.splits[split].tensors
+        assert len(images) == len(reference) == (60_000 if train else 10_000)
+        assert torch.equal(labels, reference.targets)
+        for index in (0, 1, 4_999, len(reference) - 1):
+            torch.testing.assert_close(images[index], reference[index][0], rtol=0, atol=1e-6)
+
+
+def test_constants_are_the_training_sets_own(mnist_root: Path) -> None:
+    images, _, _, _ = mnist.load(mnist_root)
+    assert round(float(images.mean(dtype=np.float64)) / 255, 4) == 0.1307  # as conf/data/mnist.yaml says
+    assert round(float(images.std(dtype=np.float64)) / 255, 4) == 0.3081
+    images, _, _, _ = load_digits()
+    assert round(float(images.mean(dtype=np.float64)) / 255, 4) == 0.1555  # as in conf/data/digits.yaml
+    assert round(float(images.std(dtype=np.float64)) / 255, 4) == 0.2772
+
+
+def test_digits_are_a_balanced_split_of_the_bundled_file() -> None:
+    train_images, train_labels, test_images, test_labels = load_digits()
+    assert train_images.shape == (1437, 28, 28)
+    assert test_images.shape == (360, 28, 28)
+    assert np.bincount(test_labels).tolist() == [36] * 10
+    assert train_images.dtype == train_labels.dtype == np.uint8
+    assert train_images.max() == 255
+
+
+def test_order_is_a_function_of_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        batches = ShuffledBatches(1000, 64, seed)
+        batches.set_epoch(epoch)
+        assert len(batches) == len(list(batches)) == 16
+        return torch.cat(list(batches)).tolist()
+
+    assert order(0, 0) == order(0, 0)
+    assert sorted(order(0, 0)) == list(range(1000))
+    different = [order(seed, epoch) for seed in range(3) for epoch in range(3)]
+    assert len({tuple(one) for one in different}) == 9
+
+
+def test_devices_share_each_global_batch() -> None:
+    whole = list(ShuffledBatches(1003, 64, seed=5))
+    parts = [list(ShuffledBatches(1003, 64, 5, rank, 4)) for rank in range(4)]
+    for number, batch in enumerate(whole):
+        shares = [part[number] for part in parts]
+        assert len({len(share) for share in shares}) == 1, "equal shares: their mean is the mean of the batch"
+        together = torch.cat(shares).tolist()
+        assert set(together) <= set(batch.tolist())
+        assert len(together) == len(batch) - len(batch) % 4
+
+
+def test_evaluation_sees_every_image_once_on_any_number_of_devices() -> None:
+    for devices in (1, 2, 3, 7):
+        seen = [
+            index
+            for rank in range(devices)
+            for batch in SequentialBatches(1003, 100, rank, devices)
+            for index in range(1003)[batch]
+        ]
+        assert seen == list(range(1003))
+
+
+def test_loaders_serve_whole_batches() -> None:
+    data = digits()
+    batches = list(data.train_dataloader())
+    assert len(batches) == 90
+    assert batches[0][0].shape == (16, 1, 28, 28)
+    assert batches[0][0].dtype == torch.float32
+    assert batches[0][1].dtype == torch.int64
+    assert sum(len(labels) for _, labels in batches) == 1437
+    [test_loader] = data.val_dataloader()
+    assert torch.equal(torch.cat([labels for _, labels in test_loader]), data.splits["test"].tensors[1])
+
+
+@pytest.mark.parametrize("size", [10, 100, 333])
+def test_validation_set_is_balanced_seeded_and_apart(size: int) -> None:
+    data = digits(val_size=size)
+    counts = torch.bincount(data.splits["val"].tensors[1])
+    assert counts.sum() == size
+    assert counts.max() - counts.min() <= 1
+    assert data.size("train") == 1437 - size
+    same, other = digits(val_size=size, seed=9), digits(val_size=size, val_seed=1)
+    assert torch.equal(same.splits["val"].tensors[0], data.splits["val"].tensors[0]), "whatever the run's seed"
+    assert not torch.equal(other.splits["val"].tensors[0], data.splits["val"].tensors[0])
+    everything = {image.numpy().tobytes() for split in ("train", "val") for image in data.splits[split].tensors[0]}
+    assert everything == {image.numpy().tobytes() for image in digits().splits["train"].tensors[0]}
+
+
+def test_balanced_draw_takes_all_of_a_small_class() -> None:
+    labels = np.array([0] * 3 + [1] * 100, np.uint8)
+    drawn = balanced_draw(labels, 50, seed=0)
+    assert np.bincount(labels[drawn]).tolist() == [3, 47]
+    assert len(set(drawn)) == 50
+
+
+def test_batch_that_cannot_be_divided() -> None:
+    data = digits(batch_size=15)
+    data.trainer = type("TwoDevices", (), {"global_rank": 0, "world_size": 2})()
+    with pytest.raises(UsageError, match=r"data.batch_size=15 can't be divided among 2 devices"):
+        data.train_dataloader()
+
+
+def test_missing_files_list_what_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", no_network)
+    with pytest.raises(RunError) as raised:
+        mnist.load(tmp_path / "data", [tmp_path / "shared"])
+    message = str(raised.value)
+    for part in (
+        f"{tmp_path}/data: none of the four files",
+        f"{tmp_path}/shared",
+        "Error downloading",
+        "data=digits",
+    ):
+        assert part in message
+    assert raised.value.status == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("truncated", "it has 5,000 bytes instead of 10,008"),
+        ("empty", "it has 0 bytes instead of 10,008"),
+        ("flipped", "its md5 is [0-9a-f]{32} instead of 27ae3e4e09519cfbb04c329615203637"),
+        ("unreadable", "can't be read: Is a directory"),
+    ],
+)
+def test_damaged_file_is_named(mnist_root: Path, tmp_path: Path, damage: str, message: str) -> None:
+    path = copy_of(mnist_root, tmp_path) / "t10k-labels-idx1-ubyte"
+    content = bytearray(path.read_bytes())
+    path.unlink()
+    content[7_000] ^= 1
+    if damage == "unreadable":
+        path.mkdir()
+    else:
+        path.write_bytes({"truncated": bytes(content[:5_000]), "empty": b"", "flipped": bytes(content)}[damage])
+    with pytest.raises(RunError, match=message) as raised:
+        mnist.load(tmp_path)
+    assert str(path) in str(raised.value)
+
+
+def test_download_happens_once_and_leaves_whole_files(
+    mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def from_mirror(root: str, download: bool) -> None:
+        calls.append(root)
+        copy_of(mnist_root, Path(root))
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", from_mirror)
+    threads = [threading.Thread(target=mnist.load, args=(tmp_path,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert sorted(path.name for path in (tmp_path / "MNIST" / "raw").iterdir()) == sorted(mnist.FILES)
+    assert not list(tmp_path.glob(".download-*"))
+
+
+def test_interrupted_download_leaves_nothing(mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(root: str, download: bool) -> None:
+        raw = copy_of(mnist_root, Path(root))
+        (raw / "t10k-labels-idx1-ubyte").unlink()
+        (raw / "t10k-labels-idx1-ubyte").write_bytes(b"half")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", broken)
+    with pytest.raises(RunError, match="t10k-labels-idx1-ubyte is damaged"):
+        mnist.load(tmp_path)
+    found, _ = mnist.find(tmp_path, [])
+    assert found is None

@@ -1,0 +1,148 @@
+"""The documents say what is so: examples are executed, commands are run, and imports point one way."""
+
+import ast
+import doctest
+import math
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, Program
+from test_train import fit
+
+README = (PROJECT / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip() and not line.startswith("#")
+]
+
+
+def test_layers_md_is_executed() -> None:
+    result = doctest.testfile(str(PROJECT / "docs" / "layers.md"), module_relative=False, encoding="utf-8")
+    assert result.failed == 0
+    assert result.attempted >= 30
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "train.py" in command or "predict" in command])
+def test_readme_command_runs(command: str, program: Program, tmp_path: Path) -> None:
+    """In a reduced form: one short epoch on the digits, on a run and a picture of the test's own."""
+    words = shlex.split(command)[1:]
+    if words[0] == "-m":
+        assert program("-m", words[1], "--help").returncode == 0
+        return
+    if "--help" in words or "--cfg" in words:
+        assert program(*words).returncode == 0
+        return
+    own = [word.replace("val_size=5000", "val_size=100") for word in words[1:]]
+    own = [word for word in own if not word.startswith(("data=", "resume=", "trainer.max_epochs"))]
+    reduced = ("data=digits", "trainer.limit_train_batches=3", "trainer.max_epochs=1")
+    if not {"-m", "trainer=ddp"} & set(own):  # those leave their mark on a process
+        assert fit(tmp_path / "run", *own, *reduced)["status"] == "finished"
+        return
+    ended = program("train.py", *own, *reduced)
+    assert ended.returncode == 0, ended.stderr
+    runs = math.prod(len(word.split(",")) for word in own)
+    assert len(list(tmp_path.glob("runs/*/*/results.json"))) == runs
+
+
+def test_readme_commands_were_found() -> None:
+    assert {command.split()[0] for command in COMMANDS} >= {"make", "python"}
+    assert len(COMMANDS) >= 8
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    listed = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    targets = {line.split()[1] for line in listed.splitlines()}
+    assert targets >= {"setup", "train", "test", "lint", "tensorboard", "bench", "clean", "help"}
+    used = set(re.findall(r"\bmake ([a-z]+)", README))
+    assert used and used <= targets
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)", README))))
+def test_make_target_of_the_readme_is_sound(target: str) -> None:
+    """What takes minutes is planned to its last command, not run."""
+    subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("name", ["bench", "seeds"])
+def test_measurements_start(name: str, program: Program) -> None:
+    ended = program(
+        "-c", f"import sys; sys.path[:0] = ['{PROJECT}', '{PROJECT}/benchmarks']; import {name}; {name}.main"
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_make_train_trains(mnist_root: Path, tmp_path: Path) -> None:
+    if not (PROJECT / ".venv" / ".installed").exists():
+        pytest.skip("the tests were not started by make test: .venv/.installed is missing")
+    arguments = f"trainer.max_epochs=1 trainer.limit_train_batches=3 output_dir={tmp_path}/run data.root={mnist_root}"
+    ended = subprocess.run(["make", "train", f"ARGS={arguments}"], cwd=PROJECT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "test accuracy" in ended.stdout
+
+
+def test_make_train_says_loudly_that_it_is_not_mnist(tmp_path: Path) -> None:
+    """A stand-in for Python finds no MNIST, and writes down what else it is asked for."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text('#!/bin/sh\ncase "$*" in *mnist_lightning.mnist*) exit 1;; *) echo "asked: $*";; esac\n')
+    stand_in.chmod(0o755)
+    command = ["make", "train", "-o", "setup", f"RUN={stand_in}", "ARGS=seed=1"]
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "*** NOT MNIST: training on scikit-learn's small digits instead (data=digits) ***" in ended.stdout
+    assert "asked: train.py data=digits seed=1" in ended.stdout
+
+
+def test_files_of_the_readme_exist() -> None:
+    tree = re.search(r"```\n(train\.py .*?)```", README, re.DOTALL)
+    assert tree
+    names = [line.split()[0] for line in tree[1].splitlines() if not line.startswith(" " * 8)]
+    for name in names:
+        path = name if (PROJECT / name).exists() else f"mnist_lightning/{name}"
+        assert (PROJECT / path).exists(), name
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (PROJECT / link).exists(), link
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+PACKAGE = {path.stem: imports(path) for path in (PROJECT / "mnist_lightning").glob("*.py")}
+
+
+def test_imports_point_one_way() -> None:
+    def uses(name: str, *modules: str) -> set[str]:
+        return {
+            found for found in PACKAGE[name] for module in modules if found == module or found.startswith(f"{module}.")
+        }
+
+    assert {name for name in PACKAGE if uses(name, "hydra", "omegaconf")} == {"configuration"}
+    for name in ("network", "data", "images", "figures", "mnist", "sizes"):
+        own = {found.split(".")[1] for found in uses(name, "mnist_lightning") if "." in found}
+        assert own <= {"errors", "mnist", "sizes"}, name
+    for name in ("network", "images", "figures", "mnist", "sizes", "schema"):
+        assert not uses(name, "lightning"), name
+    for name in ("schema", "configuration", "run", "command", "errors", "provenance", "sizes"):
+        module_level = {
+            node.names[0].name if isinstance(node, ast.Import) else node.module
+            for node in ast.parse((PROJECT / "mnist_lightning" / f"{name}.py").read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        }
+        assert not {m for m in module_level if m and m.split(".")[0] in ("torch", "lightning", "rich", "matplotlib")}, (
+            name
+        )

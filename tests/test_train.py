@@ -1,0 +1,385 @@
+"""train.py as a whole: what a run shows, leaves behind, and survives."""
+
+import json
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import PROJECT, Program, environment
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import train
+from mnist_lightning import configuration
+from mnist_lightning.loading import load_network
+from mnist_lightning.provenance import weights_sha256
+from mnist_lightning.run import Run
+
+
+def compose_config(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return configuration.checked(compose("config", overrides=list(overrides)))
+
+
+def fit(output_dir: Path, *overrides: str) -> dict[str, Any]:
+    """Train in this process, as train.py's main does, and return results.json."""
+    config = compose_config(f"output_dir={output_dir}", *overrides)
+    with Run.create(str(output_dir), config.name, config.seed) as run:
+        configuration.save(config, run)
+        train.train(config, run)
+    return read(output_dir)
+
+
+def go_on(output_dir: Path, *overrides: str) -> dict[str, Any]:
+    """Resume in this process, and return results.json."""
+    run = Run.open(output_dir)
+    config = configuration.checked(configuration.resumed(run, overrides))
+    with run:
+        train.train(config, run)
+    return read(output_dir)
+
+
+def digits_test_set() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the test set of the digits as the network sees it."""
+    data = configuration.build(compose_config("data=digits").data)
+    data.setup("test")
+    return data.splits["test"].tensors
+
+
+def read(run: Path) -> dict[str, Any]:
+    return json.loads((run / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs on the digits, with a validation set."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    fit(directory, "data=digits", "trainer.max_epochs=3", "data.val_size=100", "trainer.log_every_n_steps=30")
+    return directory
+
+
+def test_run_directory_is_complete(finished: Path) -> None:
+    files = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    events = {name for name in files if name.startswith("events.out.tfevents")}
+    assert len(events) == 1
+    assert files - events == {
+        ".lock",
+        "config.yaml",
+        "results.json",
+        "train.log",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "figures/accuracy.png",
+        "figures/accuracy.svg",
+    }
+    last = read(finished)["test"]["accuracy"]
+    assert f"Converge to: {100 * last:.0f}%" in (finished / "figures" / "accuracy.svg").read_text()
+    log = (finished / "train.log").read_text()
+    for part in (
+        "features.0    Conv2d",
+        "8,490",
+        "step 30/84  loss",
+        "epoch 3/3",
+        "errors in 360 images",
+        "resume=",
+    ):
+        assert part in log
+
+
+def test_results_have_their_fields_and_types(finished: Path) -> None:
+    results = read(finished)
+    types = {
+        "status": str, "name": str, "seed": int, "dataset": str, "train_size": int, "val_size": int, "test_size": int,
+        "parameters": int, "batch_size": int, "epochs": list, "test": dict, "val": dict, "weights_sha256": str,
+        "fit_seconds": float, "total_seconds": float, "device": str, "devices": int, "threads": int, "versions": dict,
+        "command": list, "started": str,
+    }  # fmt: skip
+    assert {key: type(results[key]) for key in types} == types
+    sizes = [results[key] for key in ("train_size", "val_size", "test_size", "parameters", "batch_size")]
+    assert sizes == [1337, 100, 360, 8490, 16]
+    assert (results["status"], results["name"], results["dataset"]) == ("finished", "digits-cnn", "digits")
+    assert [epoch["epoch"] for epoch in results["epochs"]] == [1, 2, 3]
+    for epoch in results["epochs"]:
+        assert set(epoch) == {
+            "epoch", "train_loss", "test_loss", "test_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"
+        }  # fmt: skip
+        assert epoch["learning_rate"] == 0.01
+    for stage, total in (("test", 360), ("val", 100)):
+        assert results[stage]["total"] == total
+        assert results[stage]["accuracy"] == (total - results[stage]["errors"]) / total
+        assert results[stage]["accuracy"] == results["epochs"][-1][f"{stage}_accuracy"]
+    assert set(results["versions"]) >= {"python", "torch", "lightning"}
+    assert results["epochs"][-1]["train_loss"] < results["epochs"][0]["train_loss"]
+
+
+def test_events_are_read_back_by_tag(finished: Path) -> None:
+    events = EventAccumulator(str(finished)).Reload()
+    tags = events.Tags()
+    assert set(tags["scalars"]) == {
+        "train/loss", "train/learning_rate", "test/loss", "test/accuracy", "val/loss", "val/accuracy"
+    }  # fmt: skip
+    assert tags["images"] == ["figures/accuracy"]
+    accuracies = [event.value for event in events.Scalars("test/accuracy")]
+    assert accuracies == pytest.approx([epoch["test_accuracy"] for epoch in read(finished)["epochs"]])
+    assert len(events.Scalars("train/loss")) == 3 * 84 // 30
+
+
+def test_last_checkpoint_is_the_result_and_plain(finished: Path) -> None:
+    trained = load_network(finished)
+    assert weights_sha256(trained.network.state_dict()) == read(finished)["weights_sha256"]
+    checkpoint = torch.load(finished / "checkpoints" / "last.ckpt", weights_only=True)
+    assert set(checkpoint["state_dict"]) == {f"network.{name}" for name in trained.network.state_dict()}
+
+
+def test_config_runs_again(finished: Path, tmp_path: Path) -> None:
+    """The resolved configuration alone gives the same weights."""
+    config = configuration.load(finished)
+    config.output_dir = str(tmp_path / "again")
+    with Run.create(config.output_dir, config.name, config.seed) as run:
+        train.train(config, run)
+    assert read(tmp_path / "again")["weights_sha256"] == read(finished)["weights_sha256"]
+
+
+def test_resumed_run_is_bit_identical_wherever_it_was_moved(finished: Path, tmp_path: Path) -> None:
+    overrides = ("data=digits", "data.val_size=100", "trainer.log_every_n_steps=30")
+    fit(tmp_path / "run", *overrides, "trainer.max_epochs=1")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    results = go_on(tmp_path / "moved", "trainer.max_epochs=3")
+    whole = read(finished)
+    best = [load_network(path / "checkpoints" / "best.ckpt").network for path in (tmp_path / "moved", finished)]
+    assert weights_sha256(best[0].state_dict()) == weights_sha256(best[1].state_dict())
+    assert results["weights_sha256"] == whole["weights_sha256"]
+    keys = ("epoch", "train_loss", "test_accuracy", "val_loss")
+    assert [[e[k] for k in keys] for e in results["epochs"]] == [[e[k] for k in keys] for e in whole["epochs"]]
+    assert results["test"] == whole["test"]
+    scalars = [EventAccumulator(str(path)).Reload().Scalars("test/accuracy") for path in (tmp_path / "moved", finished)]
+    assert [e.step for e in scalars[0]] == [e.step for e in scalars[1]], "no ghost points"
+
+
+def test_seeds_differ(finished: Path, tmp_path: Path) -> None:
+    overrides = ("data=digits", "trainer=smoke", "logger=none", "callbacks=none")
+    first, same, other = (fit(tmp_path / str(n), *overrides, f"seed={s}") for n, s in enumerate((0, 0, 1)))
+    assert first["weights_sha256"] == same["weights_sha256"] != other["weights_sha256"]
+    assert {path.name for path in (tmp_path / "0").iterdir()} == {
+        ".lock",
+        "config.yaml",
+        "results.json",
+        "train.log",
+    }
+
+
+@pytest.mark.parametrize("scheduler", ["constant", "onecycle"])
+def test_two_optimizers_and_schedulers_train(tmp_path: Path, scheduler: str) -> None:
+    overrides = ("data=digits", "optimizer=adam", "trainer.max_epochs=1", "logger=none")
+    results = fit(tmp_path / "run", *overrides, f"scheduler={scheduler}", "trainer.enable_checkpointing=false")
+    assert results["test"]["accuracy"] > 0.3
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_run_stopped_within_an_epoch_counts_its_final_weights(tmp_path: Path) -> None:
+    results = fit(tmp_path / "run", "data=digits", "trainer.max_steps=100", "logger=none")
+    network = load_network(tmp_path / "run").network
+    images, labels = digits_test_set()
+    with torch.inference_mode():
+        errors = int((network(images).argmax(1) != labels).sum())
+    assert results["test"] == results["test"] | {"errors": errors, "total": 360}
+
+
+def test_mnist_is_trained_and_counted_exactly(mnist_root: Path, tmp_path: Path) -> None:
+    results = fit(
+        tmp_path / "run",
+        f"data.root={mnist_root}",
+        "trainer.max_epochs=1",
+        "trainer.limit_train_batches=300",
+        "logger=none",
+    )
+    assert (results["dataset"], results["train_size"], results["test"]["total"]) == ("mnist", 60_000, 10_000)
+    assert 0.85 < results["test"]["accuracy"] < 0.97, "a third of an epoch"
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, Path]]:
+    """A long run in a process of its own, after its second epoch."""
+    run = tmp_path / "run"
+    command = [
+        sys.executable,
+        str(PROJECT / "train.py"),
+        "data=digits",
+        "trainer.max_epochs=500",
+        f"output_dir={run}",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 200  # it takes seconds, but not where other programs have the cores
+        while not (run / "results.json").exists() or len(read(run)["epochs"]) < 2:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process, run
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "interrupted"),
+        (signal.SIGKILL, -9, "running"),
+    ],
+)
+def test_stopped_run_goes_on_bit_for_bit(
+    started: tuple[subprocess.Popen, Path], tmp_path: Path, number: int, status: int, word: str
+) -> None:
+    process, run = started
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == status
+    assert read(run)["status"] == word
+    if number != signal.SIGKILL:
+        assert f"python train.py resume={run}" in errors
+        assert "Traceback" not in errors
+    done = len(read(run)["epochs"])
+    results = go_on(run, f"trainer.max_epochs={done + 2}")
+    assert results["status"] == "finished"
+    assert len(results["epochs"]) == done + 2
+    whole = fit(tmp_path / "whole", "data=digits", f"trainer.max_epochs={done + 2}")
+    assert results["weights_sha256"] == whole["weights_sha256"]
+    logged = EventAccumulator(str(run)).Reload().Scalars("test/accuracy")
+    assert len(logged) == len({event.step for event in logged}) == done + 2, "no ghost points"
+
+
+def test_run_stopped_during_its_start_can_be_resumed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, str(PROJECT / "train.py"), "data=digits", "trainer=smoke", f"output_dir={run}"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    while not (run / "config.yaml").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert (process.returncode, len(errors.splitlines())) == (130, 1)
+    assert read(run)["status"] == "interrupted"
+    assert go_on(run)["status"] == "finished"
+
+
+def test_diverged_run_keeps_its_last_good_checkpoint(program: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fit(run, "data=digits", "trainer.max_epochs=1", "logger=none")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("lr: 0.01", "lr: 1.0e+30"))
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] = 1e30
+    torch.save(checkpoint, run / "checkpoints" / "last.ckpt")
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    ended = program("train.py", f"resume={run}", "trainer.max_epochs=3")
+    assert ended.returncode == 1
+    assert "loss became" in ended.stderr
+    assert "The last good checkpoint is" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    results = read(run)
+    assert results["status"] == "diverged"
+    assert results["error"].startswith("the training loss became")
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_full_disk_keeps_the_checkpoint_before(program: Program, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: the write fails in the middle."""
+    run = tmp_path / "run"
+    fit(run, "data=digits", "trainer.max_epochs=1")
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    limit = len(before) - 10_000
+    ended = program(
+        "train.py",
+        f"resume={run}",
+        "trainer.max_epochs=2",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "last.ckpt can't be written: File too large. The checkpoint before it is whole" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert read(run)["status"] == "failed"
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert len(go_on(run, "trainer.max_epochs=2")["epochs"]) == 2
+
+
+def test_two_processes_do_what_one_does(program: Program, tmp_path: Path) -> None:
+    common = ("data=digits", "trainer.max_epochs=2", "logger=none", "trainer.accelerator=cpu")
+    one = fit(tmp_path / "one", *common)
+    ended = program("train.py", *common, "trainer=ddp", "trainer.devices=2", f"output_dir={tmp_path}/two")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    two = read(tmp_path / "two")
+    assert (two["devices"], two["batch_size"], two["test"]["total"]) == (2, 16, 360)
+    assert abs(two["test"]["errors"] - one["test"]["errors"]) <= 2
+    for mine, other in zip(two["epochs"], one["epochs"], strict=True):
+        assert mine["train_loss"] == pytest.approx(other["train_loss"], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "status", "message"),
+    [
+        (["optimizer.lrr=0.1"], 2, "Did you mean optimizer.lr?"),
+        (["data.batch_size=0"], 2, "data.batch_size=0: must be a whole number of at least 1"),
+        (["seed"], 2, "seed: not understood. Settings are written key=value"),
+        (["resume=nowhere"], 2, "nowhere is not a run: there is no nowhere/results.json"),
+        (["resume=5"], 2, "5 is not a run: there is no 5/results.json"),
+        (["output_dir=/proc/none/run"], 2, "output_dir=/proc/none/run can't be made"),
+    ],
+)
+def test_mistakes_end_with_one_message(
+    program: Program, tmp_path: Path, overrides: list[str], status: int, message: str
+) -> None:
+    ended = program("-X", "importtime", str(PROJECT / "train.py"), *overrides)
+    assert ended.returncode == status
+    [said] = [line for line in ended.stderr.splitlines() if not line.startswith("import time:")]
+    assert message in said
+    assert not re.search(r"\| +torch$", ended.stderr, re.MULTILINE), "answered before torch is imported"
+    assert not list(tmp_path.iterdir())
+
+
+def test_resume_changes_only_what_it_may(finished: Path) -> None:
+    with pytest.raises(
+        configuration.UsageError, match=r"optimizer.lr=0.5: a resumed run stays the experiment that it was"
+    ):
+        configuration.resumed(Run.open(finished), ["resume=x", "optimizer.lr=0.5"])
+
+
+def test_refused_resume_changes_nothing(program: Program, tmp_path: Path) -> None:
+    fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none")
+    before = (read(tmp_path / "run"), (tmp_path / "run" / "config.yaml").read_text())
+    ended = program("train.py", "resume=run", "trainer.max_epochs=2", "trainer.strategy=none")
+    assert ended.returncode == 2, ended.stderr
+    assert "You selected an invalid strategy name" in ended.stderr
+    after = read(tmp_path / "run") | {"total_seconds": before[0]["total_seconds"]}
+    assert (after, (tmp_path / "run" / "config.yaml").read_text()) == before
+
+
+def test_finished_run_has_nothing_left_to_do(program: Program, finished: Path) -> None:
+    before = (finished / "results.json").read_bytes()
+    ended = program("train.py", f"resume={finished}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "has its 3 epochs; for more, add trainer.max_epochs=N" in ended.stdout
+    assert (finished / "results.json").read_bytes() == before
+
+
+def test_nothing_heavy_is_imported_for_help(program: Program) -> None:
+    ended = program("-X", "importtime", str(PROJECT / "train.py"), "--help")
+    assert ended.returncode == 0
+    assert "Five commands worth typing" in ended.stdout
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "hydra" in imported
+    assert not imported & {"torch", "lightning", "torchvision", "matplotlib", "rich", "tensorboard"}
