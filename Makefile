@@ -50,7 +50,7 @@ seeds: setup ## ten seeds of the default run, mean and sd; ARGS as for train, te
 
 lock: setup ## solve the dependencies of pyproject.toml anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --group dev --upgrade pyproject.toml --output-file requirements.lock
+		--no-emit-find-links --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove .venv and caches; runs/ and data/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mnist_lightning.errors import RunError, UsageError
-from mnist_lightning.run import write_atomically
+from mnist_lightning.run import resume_command, write_atomically
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -46,7 +46,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
             raise RunError(
                 f"{path} can't be written: {reason}. The checkpoint before it is whole; make room, then go on with: "
-                f"python train.py resume={path.parent.parent}"
+                f"{resume_command(path.parent.parent)}"
             ) from error
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:

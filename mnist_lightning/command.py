@@ -13,10 +13,18 @@ from mnist_lightning.run import is_main_process
 
 
 @contextmanager
-def answered() -> Iterator[None]:
-    """End the process with status 1 where the work failed, 2 where it was asked wrongly, 130 or 143 after a signal."""
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+def answered(ends_process: bool = True) -> Iterator[None]:
+    """End the process with status 1 where the work failed, 2 where it was asked wrongly, 130 or 143 after a signal.
+
+    Args:
+        ends_process: else errors are left to what called this, as a launcher that does several jobs in one process.
+    """
+    if not ends_process:
+        yield
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it, and means it
+            signal.signal(number, interrupt)
     threading.excepthook = quiet_about_disks
     try:
         yield

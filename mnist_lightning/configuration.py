@@ -2,6 +2,8 @@
 
 import difflib
 import inspect
+import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +16,14 @@ from typing import Any
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lightning import schema
 from mnist_lightning.errors import UsageError
 from mnist_lightning.run import Run, write_atomically
+from mnist_lightning.sweep import quoted, typed_again
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "conf"
 CONFIG_FILE = "config.yaml"  # in the run directory: everything resolved, enough to run it again
@@ -116,6 +120,45 @@ def load(directory: Path) -> DictConfig:
 
 def command_line_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
+
+
+def as_override(value: Any) -> str:
+    """Return a value of a YAML file as it would be typed; a text stands as it is, so that it may hold a sweep."""
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def resume_sweep(place: str) -> None:
+    """Become the process that the sweep in `place` was started as, on the same directory.
+
+    Raises:
+        UsageError: the command line would change its jobs.
+    """
+    for change in command_line_overrides():
+        if not change.startswith("resume="):
+            raise UsageError(
+                f"{change}: a resumed sweep stays what it was; what can be changed is hydra.launcher.*. "
+                "For further jobs: the sweep's own command with hydra.sweep.dir=" + place
+            )
+    further = [word for word in sys.argv[1:] if word.startswith("hydra.launcher.")]
+    os.execv(sys.executable, [sys.executable, *typed_again(place, further)])
+
+
+def is_in_process_job() -> bool:
+    """Return whether this is a job of a sweep whose launcher runs jobs inside processes of its own."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def with_quoted_paths(arguments: Sequence[str]) -> list[str]:
+    """Return the command line with the names of directories in quotes, because those of a sweep hold , and =.
+
+    Unquoted, Hydra would take resume=runs/…/0_lr=0.1,seed=1 for a sweep over two values.
+    """
+    named = ("resume=", "output_dir=", "hydra.sweep.dir=")
+    return [
+        f"{key}={quoted(path)}" if word.startswith(named) and path and not path.startswith(("'", '"')) else word
+        for word, (key, _, path) in ((word, word.partition("=")) for word in arguments)
+    ]
 
 
 def save(config: DictConfig, run: Run) -> None:

@@ -2,12 +2,13 @@
 
 import logging
 import os
+import shlex
 import warnings
 from typing import Any
 
 from rich.console import Console
 
-from mnist_lightning.run import Run, is_main_process
+from mnist_lightning.run import Run, is_main_process, resume_command
 
 CONSOLE = Console()
 
@@ -68,7 +69,7 @@ def closing(run: Run) -> str:
     if run.checkpoint:
         longer = 2 * max(len(results["epochs"]), 1)
         lines += [
-            f"go on          python train.py resume={run.directory} trainer.max_epochs={longer}",
-            f"your digit     python -m mnist_lightning.predict {run.directory} IMAGE",
+            f"go on          {resume_command(run.directory)} trainer.max_epochs={longer}",
+            f"your digit     python -m mnist_lightning.predict {shlex.quote(str(run.directory))} IMAGE",
         ]
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import shutil
 import traceback
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Run:
             if directory := os.environ.get(DIRECTORY_VARIABLE, output_dir):
                 return cls(Path(directory), results)
             raise UsageError("output_dir=null: must be given where something else than train.py starts its processes")
-        made = make_directory(output_dir, name)
+        made = make_directory(output_dir, Path("runs", name, f"{datetime.now():%Y-%m-%d_%H-%M-%S}"))
         os.environ[DIRECTORY_VARIABLE] = str(made)
         return cls(made, results | describe_process(), is_new=True)
 
@@ -67,13 +68,7 @@ class Run:
         directory = Path(place)
         if directory.suffix == ".ckpt":
             directory = directory.parent.parent
-        try:
-            results = json.loads((directory / "results.json").read_text())
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise UsageError(f"{place} is not a run: there is no {directory / 'results.json'}") from error
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{directory / 'results.json'} can't be read: {error}") from error
-        return cls(directory, results)
+        return cls(directory, read_results(directory))
 
     @property
     def checkpoint(self) -> Path | None:
@@ -121,7 +116,7 @@ class Run:
         if self.results["status"] != "interrupted":
             self.results["error"] = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, Interrupted):
-            error.args = (f"{error}. Go on from the last completed epoch: python train.py resume={self.directory}",)
+            error.args = (f"{error}. Go on from the last completed epoch: {resume_command(self.directory)}",)
         elif isinstance(error, DivergedError) and self.checkpoint:
             error.args = (f"{error}. The last good checkpoint is {self.checkpoint}",)
         with suppress(OSError), (self.directory / "train.log").open("a", encoding="utf-8") as file:
@@ -140,31 +135,78 @@ class Run:
             write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
 
 
-def make_directory(output_dir: str | None, name: str) -> Path:
-    """Make a run directory that no other run has: `output_dir`, or else one of this name and time."""
-    wanted = Path(output_dir) if output_dir else Path("runs", name, f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+def resume_command(directory: str | Path) -> str:
+    return f"python train.py {shlex.quote(f'resume={directory}')}"
+
+
+def read_results(directory: Path) -> dict[str, Any]:
+    """Return what results.json in `directory` holds.
+
+    Raises:
+        UsageError: there is none, or it is damaged.
+    """
+    path = directory / "results.json"
+    try:
+        results = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{directory} is not a run: there is no {path}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    if not isinstance(results, dict) or not isinstance(results.get("status"), str):
+        raise UsageError(f"{path} can't be read: it holds no results of a run")
+    return results
+
+
+def peek(directory: Path) -> dict[str, Any] | None:
+    """Return what results.json in `directory` holds, None where there is none or it is damaged."""
+    try:
+        return read_results(directory)
+    except UsageError:
+        return None
+
+
+def is_in_use(directory: Path) -> bool:
+    """Return whether a process holds the run in `directory` just now."""
+    if not (directory / ".lock").exists():
+        return False
+    try:
+        with FileLock(directory / ".lock", blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # nobody can write there
+        return False
+
+
+def make_directory(given: str | None, default: Path, setting: str = "output_dir") -> Path:
+    """Make a directory that no other process has: the one that was `given` by `setting`, or else `default`.
+
+    Raises:
+        UsageError: it holds something already, or can't be made.
+    """
+    wanted = Path(given) if given else default
     directory, attempt = wanted, 1
     while True:
         try:
             directory.mkdir(parents=True)
             return directory
         except FileExistsError as error:
-            if output_dir is None:  # another run of the same second
+            if given is None:  # another one of the same second
                 attempt += 1
                 directory = wanted.with_name(f"{wanted.name}_{attempt}")
             elif directory.is_dir() and not any(directory.iterdir()):
                 return directory
             elif (directory / "results.json").exists():
                 raise UsageError(
-                    f"output_dir={output_dir} already holds a run: name another directory, or go on with this one: "
-                    f"python train.py resume={output_dir}"
+                    f"{setting}={given} already holds a run: name another directory, or go on with this one: "
+                    f"{resume_command(given)}"
                 ) from error
             else:
-                raise UsageError(f"output_dir={output_dir} exists and is not empty: name another") from error
+                raise UsageError(f"{setting}={given} exists and is not empty: name another") from error
         except OSError as error:
             raise UsageError(
-                f"output_dir={directory} can't be made: {error.strerror}. Name a directory that can be written, "
-                "as output_dir=PATH"
+                f"{setting}={directory} can't be made: {error.strerror}. Name a directory that can be written, "
+                f"as {setting}=PATH"
             ) from error
 
 

@@ -1,0 +1,347 @@
+"""One table of runs, best first, seeds folded to mean ± sd: `python -m mnist_lightning.compare DIR…`."""
+
+import argparse
+import csv
+import io
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mnist_lightning.command import answered
+from mnist_lightning.errors import UsageError
+from mnist_lightning.run import is_in_use, read_results, write_atomically
+from mnist_lightning.settings import experiment, fingerprint, short_names, varied
+from mnist_lightning.sweep import SWEEP_FILE, Sweep
+
+LAST_LINES = 10  # of a failed run's train.log
+
+
+@dataclass
+class FoundRun:
+    """A run directory: what results.json and config.yaml say, and what became of it."""
+
+    directory: Path
+    results: dict[str, Any]
+    settings: dict[str, Any]  # flat, without the seed
+    status: str  # of results.json; "killed" where it says "running" and nothing runs; "pruned"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status == "finished" and bool(self.results.get("test"))
+
+    def accuracy(self, stage: str) -> float | None:
+        """Return the final accuracy in percent on "val" or "test"; None where it was not measured."""
+        result = self.results.get(stage)
+        return 100 * result["accuracy"] if result else None
+
+
+@dataclass
+class Row:
+    """The runs of one experiment: they differ in nothing but the seed."""
+
+    settings: dict[str, Any]
+    runs: list[FoundRun] = field(default_factory=list)
+
+    @property
+    def finished(self) -> list[FoundRun]:
+        """The finished runs, one a seed: the same seed twice is no further evidence."""
+        by_seed = {run.results.get("seed"): run for run in sorted(self.runs, key=lambda r: r.results.get("started", ""))
+                   if run.is_finished}  # fmt: skip
+        return [by_seed[seed] for seed in sorted(by_seed, key=str)]
+
+    def accuracies(self, stage: str) -> list[float]:
+        return [value for run in self.finished if (value := run.accuracy(stage)) is not None]
+
+    @property
+    def status(self) -> str:
+        counts = {status: sum(run.status == status for run in self.runs) for status in (run.status for run in self.runs)}
+        if len(counts) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+    @property
+    def seconds(self) -> float | None:
+        times = [run.results["total_seconds"] for run in self.finished]
+        return statistics.mean(times) if times else None
+
+
+class Leaderboard:
+    """The rows of a table, best first.
+
+    Args:
+        runs: of any number of sweeps and single runs.
+        waiting: directories of jobs that have not been run yet.
+    """
+
+    def __init__(self, runs: Sequence[FoundRun], waiting: Sequence[Path] = ()) -> None:
+        self.runs = list(runs)
+        self.waiting = list(waiting)
+        rows: dict[str, Row] = {}
+        for run in self.runs:
+            rows.setdefault(fingerprint(run.settings), Row(run.settings)).runs.append(run)
+        finished = [run for run in self.runs if run.is_finished]
+        self.stage = "val" if finished and all(run.results.get("val") for run in finished) else "test"
+        self.rows = sorted(rows.values(), key=self._order)
+
+    def _order(self, row: Row) -> tuple[str, float, str]:
+        accuracies = row.accuracies(self.stage)
+        best = -statistics.mean(accuracies) if accuracies else math.inf
+        return (str(row.settings.get("data.dataset")), best, str(min(run.directory for run in row.runs)))
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """The varied settings, {dotted name: name of the column}."""
+        return short_names(varied([row.settings for row in self.rows if row.settings]))
+
+    @property
+    def stages(self) -> list[str]:
+        return ["val", "test"] if self.stage == "val" else ["test"]
+
+    @property
+    def unfinished(self) -> list[FoundRun]:
+        return [run for run in self.runs if run.status not in ("finished", "pruned")]
+
+    @property
+    def note(self) -> str:
+        """How the rows are ranked, and what that is worth."""
+        if self.stage == "val":
+            return "Ranked by the accuracy on held-out images; the test set chose nothing."
+        if len([row for row in self.rows if row.finished]) < 2:
+            return "Accuracy on the test set; with one experiment nothing was chosen by it."
+        return (
+            "Ranked by TEST accuracy, because not all runs held images out: the first row was chosen by the test set, "
+            "so its accuracy is too good. To choose, add data.val_size=5000."
+        )
+
+    @property
+    def verdict(self) -> str:
+        """How sure it is that the first row is better than the second."""
+        ranked = [row for row in self.rows if row.accuracies(self.stage)]
+        if len(ranked) < 2:
+            return ""
+        first, second = (row.accuracies(self.stage) for row in ranked[:2])
+        ahead = statistics.mean(first) - statistics.mean(second)
+        if len(first) < 2 or len(second) < 2:
+            return f"The first is {ahead:.2f} points ahead; how much of that is chance, more seeds would say: seed=range(3)."
+        error = math.sqrt(statistics.variance(first) / len(first) + statistics.variance(second) / len(second))
+        sure = "more than chance" if ahead > 2 * error else "that may be chance: more seeds would say"
+        return f"The first is {ahead:.2f} ± {error:.2f} points ahead (difference of means ± its standard error): {sure}."
+
+    @property
+    def header(self) -> list[str]:
+        return ["", *self.columns.values(), *(f"{stage} accuracy %" for stage in self.stages), "status", "seconds"]
+
+    def cells(self) -> list[list[str]]:
+        """Return the table as texts, a list for each row."""
+        return [
+            [
+                str(number) if row.finished else "",
+                *(shown(row.settings.get(key)) if row.settings else "?" for key in self.columns),
+                *(spread(row.accuracies(stage)) for stage in self.stages),
+                row.status,
+                "" if row.seconds is None else f"{row.seconds:.1f}",
+            ]
+            for number, row in enumerate(self.rows, 1)
+        ]
+
+    def markdown(self) -> str:
+        """Return the table, how it is ranked, and the runs without a result."""
+        header = ["rank", *self.header[1:]]
+        numeric = [":---" if name in (*self.columns.values(), "status") else "---:" for name in header]
+        lines = [f"| {' | '.join(line)} |" for line in [header, numeric, *map(escaped, self.cells())]]
+        return "\n".join(["# Leaderboard", "", *lines, "", self.note, *filter(None, ["", self.verdict]), *self._rest()]) + "\n"
+
+    def _rest(self) -> list[str]:
+        lines = [f"- {run.directory}: {run.status}{reason(run)}" for run in self.unfinished]
+        lines += [f"- {directory}: not run yet" for directory in self.waiting]
+        return ["", *lines] if lines else []
+
+    def csv(self) -> str:
+        """Return one line a row, with plain numbers: accuracies are fractions, times seconds."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        measures = [f"{stage}_accuracy_{what}" for stage in self.stages for what in ("mean", "sd")]
+        writer.writerow(["rank", *self.columns, *measures, "n", "seeds", "status", "seconds", "runs"])
+        for number, row in enumerate(self.rows, 1):
+            values = [figure for stage in self.stages for figure in moments([a / 100 for a in row.accuracies(stage)])]
+            writer.writerow(
+                [
+                    number if row.finished else None,
+                    *(shown(row.settings.get(key)) if row.settings else None for key in self.columns),
+                    *(None if value is None else f"{value:.6f}" for value in values),
+                    len(row.finished),
+                    " ".join(str(run.results.get("seed")) for run in row.finished),
+                    row.status,
+                    None if row.seconds is None else f"{row.seconds:.3f}",
+                    " ".join(str(run.directory) for run in row.runs),
+                ]
+            )
+        return text.getvalue()
+
+    def grid(self) -> tuple[list[Any], list[Any], list[list[float]]] | None:
+        """Return values across, values down and mean accuracies where two settings were varied against each other."""
+        if len(self.columns) != 2:
+            return None
+        ranked = [row for row in self.rows if row.accuracies(self.stage)]
+        down, across = (sorted({row.settings[key] for row in ranked}, key=sortable) for key in self.columns)
+        means = {tuple(row.settings[k] for k in self.columns): statistics.mean(row.accuracies(self.stage)) for row in ranked}
+        if min(len(down), len(across)) < 2 or len(means) < len(down) * len(across):
+            return None
+        return across, down, [[means[y, x] for x in across] for y in down]
+
+
+def find(places: Iterable[Path]) -> Leaderboard:
+    """Read all runs below `places`.
+
+    Raises:
+        UsageError: there is none, or one is damaged.
+    """
+    runs: dict[Path, FoundRun] = {}
+    jobs = {}
+    for place in places:
+        if not place.exists():
+            raise UsageError(f"{place} does not exist: name folders that hold runs")
+        for file in sorted(place.rglob(SWEEP_FILE)):
+            jobs |= {job.directory.resolve(): job for job in Sweep.open(file.parent).jobs}
+        for file in sorted(place.rglob("results.json")):
+            job = jobs.get(file.parent.resolve())
+            runs[file.parent.resolve()] = read_run(file.parent, job is not None and job.pruned)
+    waiting = [job.directory for directory, job in jobs.items() if directory not in runs]
+    if not runs and not waiting:
+        raise UsageError(f"{', '.join(map(str, places))}: no run in there, that is no folder with a results.json")
+    return Leaderboard(list(runs.values()), waiting)
+
+
+def read_run(directory: Path, is_pruned: bool = False) -> FoundRun:
+    results = read_results(directory)
+    try:
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+    except FileNotFoundError:  # it ended before it could write one
+        config = {}
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{directory / 'config.yaml'} can't be read: {error}") from error
+    status = results["status"]
+    if status == "running" and not is_in_use(directory):
+        status = "killed"
+    if is_pruned and status != "finished":
+        status = "pruned"
+    return FoundRun(directory, results, experiment(config), status)
+
+
+def moments(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return mean and standard deviation; the latter takes two values."""
+    return (statistics.mean(values) if values else None, statistics.stdev(values) if len(values) > 1 else None)
+
+
+def spread(percents: Sequence[float]) -> str:
+    mean, deviation = moments(percents)
+    if mean is None:
+        return ""
+    return f"{mean:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else "") + f" ({len(percents)})"
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    return {None: "–", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, float) else f"{value:g}"
+
+
+def sortable(value: Any) -> tuple[bool, Any, str]:
+    return (not isinstance(value, int | float), value if isinstance(value, int | float) else 0, str(value))
+
+
+def escaped(cells: Iterable[str]) -> list[str]:
+    return [cell.replace("|", "\\|") for cell in cells]
+
+
+def reason(run: FoundRun) -> str:
+    return f": {run.results['error']}" if run.results.get("error") else ""
+
+
+def write(board: Leaderboard, directory: Path) -> None:
+    """Write leaderboard.csv, leaderboard.md, figures/leaderboard.png and, of a full grid, figures/heat_map.png."""
+    for name, text in (("leaderboard.csv", board.csv()), ("leaderboard.md", board.markdown())):
+        write_atomically(directory / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
+    rows = [row for row in board.rows if row.accuracies(board.stage)]
+    if not rows:
+        return
+    from mnist_lightning import figures
+
+    label = "validation accuracy (%)" if board.stage == "val" else "test accuracy (%)"
+    names = [", ".join(f"{name}={shown(row.settings.get(key))}" for key, name in board.columns.items()) for row in rows]
+    title = rows[0].runs[0].results["name"]
+    figure = figures.leaderboard([name or title for name in names], [row.accuracies(board.stage) for row in rows], label)
+    figures.save(figure, directory / "figures" / "leaderboard")
+    if grid := board.grid():
+        across, down, means = grid
+        name_down, name_across = board.columns.values()
+        figure = figures.heat_map(
+            means, list(map(shown, across)), list(map(shown, down)), name_across, name_down, label
+        )
+        figures.save(figure, directory / "figures" / "heat_map")
+
+
+def show(places: Sequence[Path], into: Path | None = None) -> None:
+    """Print the table of all runs below `places`, and write it into a directory."""
+    from rich.table import Table
+
+    from mnist_lightning.console import CONSOLE
+
+    board = find(places)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in board.header:
+        table.add_column(name, justify="left" if name in (*board.columns.values(), "status") else "right", no_wrap=True)
+    for cells in board.cells():
+        table.add_row(*cells)
+    CONSOLE.print()
+    CONSOLE.print(table, width=CONSOLE.width if CONSOLE.is_terminal else 1000, crop=False, highlight=False)
+    for line in filter(None, ["", board.note, board.verdict]):
+        CONSOLE.print(line, highlight=False, soft_wrap=not CONSOLE.is_terminal)
+    for run in board.unfinished:
+        if run.status != "running":
+            show_end(run)
+    for directory in board.waiting:
+        CONSOLE.print(f"{directory}: not run yet", markup=False, highlight=False, soft_wrap=True)
+    if into:
+        write(board, into)
+        CONSOLE.print(f"\nwritten: {into}/leaderboard.csv, leaderboard.md, figures/", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_end(run: FoundRun) -> None:
+    """Print how a run without a result ended, with the last lines of its output."""
+    from mnist_lightning.console import CONSOLE
+
+    CONSOLE.print(f"\n{run.directory}: {run.status}{reason(run)}", markup=False, highlight=False, soft_wrap=True)
+    log = run.directory / "train.log"
+    if log.exists() and run.status in ("failed", "diverged", "killed"):
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-LAST_LINES:]
+        CONSOLE.print("\n".join(f"    {line}" for line in lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_lightning.compare",
+        description="Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n).",
+    )
+    parser.add_argument("places", nargs="+", metavar="DIR", help="a sweep, a run, or any folder that holds some")
+    parser.add_argument("--write", metavar="DIR", help="where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself")
+    options = parser.parse_args(arguments)
+    places = [Path(place) for place in options.places]
+    with answered():
+        into = Path(options.write) if options.write else None
+        if into is None and len(places) == 1 and (places[0] / SWEEP_FILE).exists():
+            into = places[0]
+        show(places, into)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Jobs side by side: each is a process of its own, `python train.py <overrides>`, and loses only itself."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mnist_lightning.board import Board
+from mnist_lightning.run import peek, write_atomically
+
+POLL_SECONDS = 0.02
+LOOK_SECONDS = 0.5  # between two looks at what the jobs have written
+PATIENCE_SECONDS = 60  # for a job to save what it has after a signal; then it is killed
+
+
+@dataclass
+class Process:
+    """A job that is running.
+
+    Args:
+        directory: its run directory, which it makes itself.
+        process: train.py.
+        slot: which of the places side by side it has.
+        log_before: what train.log held before, in a resumed run.
+    """
+
+    directory: Path
+    process: subprocess.Popen
+    slot: int
+    log_before: str
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def output_file(self) -> Path:
+        return output_file(self.directory)
+
+    def output(self, last_bytes: int | None = None) -> str:
+        with self.output_file.open("rb") as file:
+            if last_bytes:
+                file.seek(max(0, self.output_file.stat().st_size - last_bytes))
+            return file.read().decode(errors="replace")
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def close(self) -> dict[str, Any]:
+        """Return the results of the job that has ended, and record what only this process knows.
+
+        That is the whole output of a job that did not finish, and that it ended before it could say so itself.
+        """
+        with suppress(ProcessLookupError):  # what a multi-device job that was killed left behind
+            os.killpg(self.process.pid, signal.SIGKILL)
+        output, status = self.output(), self.process.returncode
+        self.output_file.unlink()
+        results = peek(self.directory)
+        if results and results["status"] == "finished":
+            return results
+        if status < 0:
+            output += f"ended by {signal.Signals(-status).name}\n"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.directory / "train.log", lambda file: file.write((self.log_before + output).encode()))
+        if results is None:
+            last = next((line for line in reversed(output.splitlines()) if line.strip()), f"ended with status {status}")
+            results = {"status": "failed", "epochs": [], "error": last.removeprefix("train.py: ")}
+            text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+            write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
+        return results
+
+
+class Watcher(Protocol):
+    """What a search does while its jobs run."""
+
+    def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
+        """Return whether to stop the job in `directory`, after another of its epochs."""
+
+    def ended(self, directory: Path, results: Mapping[str, Any]) -> None:
+        """Take note that the job in `directory` has ended."""
+
+
+def run_side_by_side(
+    jobs: Iterable[tuple[Path, list[str]]], slots: int, total: int, watcher: Watcher | None = None
+) -> None:
+    """Run each job, a directory and the arguments of train.py, in a process of its own, `slots` of them at a time.
+
+    `jobs` is asked for the next one only when a slot is free. After a signal the jobs are stopped as well, each after
+    saving what it needs to go on.
+    """
+    waiting = iter(jobs)
+    running: list[Process] = []
+    free = list(range(slots))
+    more = True
+    looked = 0.0
+    with Board(total, slots) as board:
+        try:
+            while running or more:
+                while more and free:
+                    job = next(waiting, None)
+                    if more := job is not None:
+                        running.append(start(*job, free.pop(0), slots))  # type: ignore[misc]
+                time.sleep(POLL_SECONDS)
+                if time.perf_counter() - looked > LOOK_SECONDS:
+                    looked = time.perf_counter()
+                    look(running, board, watcher)
+                for one in [one for one in running if one.process.poll() is not None]:
+                    running.remove(one)
+                    free.append(one.slot)
+                    results = one.close()
+                    if watcher:
+                        watcher.ended(one.directory, results)
+                    board.ended(one.directory.name, results, one.seconds)
+        finally:
+            stop(running)
+
+
+def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Process:
+    """Start train.py on its share of the machine, out of reach of the terminal's Ctrl-C: that goes to this process."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    log = directory / "train.log"
+    log_before = log.read_text(errors="replace") if log.exists() else ""
+    with output_file(directory).open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, sys.argv[0], *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=share_of_machine(slot, slots),
+            start_new_session=True,
+        )
+    return Process(directory, process, slot, log_before)
+
+
+def output_file(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name.partition('_')[0]}.output")
+
+
+def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> None:
+    """Show how far the jobs are, and stop those that a search gives up."""
+    for one in running:
+        results = peek(one.directory)
+        if results and watcher and watcher.gives_up(one.directory, results):
+            one.process.terminate()
+        board.show(one.directory.name, one.output(last_bytes=2000), results, one.seconds)
+    board.refresh()
+
+
+def stop(running: Iterable[Process]) -> None:
+    """Stop jobs with SIGTERM, which saves what they need to go on; after a minute they are killed."""
+    for one in running:
+        one.process.terminate()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    for one in running:
+        try:
+            one.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()
+        one.close()
+
+
+def share_of_machine(slot: int, slots: int) -> dict[str, str]:
+    """Return the environment for a job: its share of the CPU's threads, and of the GPUs where there are any.
+
+    OMP_NUM_THREADS and CUDA_VISIBLE_DEVICES are divided where they are set, and one GPU is shared where there are more
+    slots than GPUs.
+    """
+    environment = dict(os.environ)
+    if slots > 1 and "OMP_NUM_THREADS" not in environment:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        environment["OMP_NUM_THREADS"] = str(max(1, cores // slots))
+    gpus = visible_gpus()
+    if slots > 1 and gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[slot::slots] or [gpus[slot % len(gpus)]])
+    return environment
+
+
+def visible_gpus() -> list[str]:
+    """Return the names of the NVIDIA GPUs that this process may use, without starting CUDA."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip()]
+    if not shutil.which("nvidia-smi"):
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    return re.findall(r"^GPU (\d+):", listed.stdout, re.MULTILINE)

@@ -1,0 +1,196 @@
+"""A sweep is a directory of runs: what was asked for, which run answers it, and what is still to be done."""
+
+import json
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from mnist_lightning.errors import RunError, UsageError
+from mnist_lightning.run import (
+    LAST_CHECKPOINT,
+    is_in_use,
+    make_directory,
+    peek,
+    resume_command,
+    write_atomically,
+)
+from mnist_lightning.settings import short_names
+
+SWEEP_FILE = "sweep.json"
+NAME_BYTES = 120  # of a job's directory; file systems take 255
+
+
+@dataclass
+class Job:
+    """One run of a sweep: its overrides as typed for train.py, its directory, and whether a search gave it up."""
+
+    directory: Path
+    overrides: list[str]
+    pruned: bool = False
+
+    @property
+    def results(self) -> dict[str, Any] | None:
+        """results.json, or None where the job never began."""
+        return peek(self.directory)
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether results.json says "finished", whatever an exit status said; or the job was given up."""
+        results = self.results
+        return self.pruned or (results is not None and results["status"] == "finished")
+
+    def arguments(self) -> list[str]:
+        """Return what train.py is called with: on from the checkpoint of an interrupted run, or from the beginning.
+
+        What a failed run left is removed.
+        """
+        results = self.results
+        interrupted = results is not None and results["status"] in ("running", "interrupted")
+        if interrupted and (self.directory / LAST_CHECKPOINT).exists():
+            return [f"resume={quoted(str(self.directory))}"]
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return [*self.overrides, f"output_dir={quoted(str(self.directory))}"]
+
+
+class Sweep:
+    """A sweep's directory. As a context manager it is held against other processes.
+
+    Args:
+        directory: it exists.
+        command: what was typed, from train.py on.
+        jobs: in the order of their numbers.
+    """
+
+    def __init__(self, directory: Path, command: list[str], jobs: list[Job]) -> None:
+        self.directory = directory
+        self.command = command
+        self.jobs = jobs
+        self._lock = FileLock(directory / ".lock", blocking=False)
+
+    @classmethod
+    def create(cls, directory: str | None, name: str) -> Self:
+        """Begin a sweep in `directory`, or go on with the one that is there; None: runs/<name>-sweep/<date>_<time>.
+
+        Raises:
+            UsageError: the directory holds something else, or can't be made.
+        """
+        if directory and is_sweep(directory):
+            return cls.open(directory)
+        default = Path("runs", f"{name}-sweep", f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+        return cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
+
+    @classmethod
+    def open(cls, place: str | Path) -> Self:
+        """Open an existing sweep.
+
+        Raises:
+            UsageError: its sweep.json is missing or damaged.
+        """
+        directory = Path(place)
+        try:
+            state = json.loads((directory / SWEEP_FILE).read_text())
+            jobs = [Job(directory / Path(job["directory"]).name, job["overrides"], job["pruned"]) for job in state["jobs"]]
+            return cls(directory, state["command"], jobs)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{directory / SWEEP_FILE} can't be read: {error}") from error
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise UsageError(f"{self.directory} is in use by another process: wait for it to end") from error
+        busy = [job.directory for job in self.jobs if is_in_use(job.directory)]
+        if busy:
+            raise UsageError(f"{busy[0]} is still running: wait for it to end, or stop it")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._lock.release()
+        if error is not None and not isinstance(error, Exception):  # a signal
+            error.args = (f"{error}. Go on with the rest of the sweep: {resume_command(self.directory)}",)
+
+    def plan(self, overrides: Sequence[Sequence[str]]) -> list[Job]:
+        """Return one job for each different list of overrides: those that are there already, and new ones after them."""
+        there = {tuple(job.overrides): job for job in self.jobs}
+        wanted = list(dict.fromkeys(tuple(one) for one in overrides))
+        columns = varied_overrides(wanted)
+        for one in wanted:
+            if one not in there:
+                there[one] = self.add(list(one), {key: value for key, value in as_mapping(one).items() if key in columns})
+        self.save()
+        return [there[one] for one in wanted]
+
+    def add(self, overrides: list[str], varied: Mapping[str, str]) -> Job:
+        """Add a job, named by its number and what is `varied`."""
+        job = Job(self.directory / job_name(len(self.jobs), varied), overrides)
+        self.jobs.append(job)
+        return job
+
+    def save(self) -> None:
+        """Write sweep.json."""
+        jobs = [{"directory": job.directory.name, "overrides": job.overrides, "pruned": job.pruned} for job in self.jobs]
+        text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
+
+    def check_done(self, jobs: Sequence[Job]) -> None:
+        """Raise RunError where jobs are left that did not finish."""
+        left = [job for job in jobs if not job.is_done]
+        if left:
+            raise RunError(
+                f"{len(left)} of {len(jobs)} jobs did not finish. Do those again, and no others: "
+                f"{resume_command(self.directory)}"
+            )
+
+
+def is_sweep(place: str | Path) -> bool:
+    return (Path(place) / SWEEP_FILE).exists()
+
+
+def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
+    """Return the command line of the sweep in `place`, on the same directory, with `further` overrides of Hydra's."""
+    kept = [word for word in Sweep.open(place).command[1:] if not word.startswith(("resume=", "hydra.sweep.dir="))]
+    return [sys.argv[0], *kept, f"hydra.sweep.dir={quoted(str(place))}", *further]
+
+
+def as_mapping(overrides: Sequence[str]) -> dict[str, str]:
+    """Return {key: value} of overrides of the form key=value."""
+    return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
+
+
+def varied_overrides(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the keys whose values differ between the jobs."""
+    settings = [as_mapping(job) for job in jobs]
+    keys = dict.fromkeys(key for one in settings for key in one)
+    return [key for key in keys if len({one.get(key) for one in settings}) > 1]
+
+
+def job_name(number: int, varied: Mapping[str, str]) -> str:
+    """Return a name like 3_lr=0.03,seed=1 that every file system takes, whatever the values are."""
+    names = short_names(varied)
+    text = ",".join(f"{plain(names[key])}={plain(value)}" for key, value in varied.items())
+    whole = f"{number}_{text}" if text else str(number)
+    return whole.encode()[:NAME_BYTES].decode(errors="ignore").rstrip("-.,")
+
+
+def plain(value: str) -> str:
+    """Return `value` with letters, digits and . _ + - alone; what stands between them becomes one -."""
+    characters = [c if c.isalnum() or c in "._+" else "-" for c in unicodedata.normalize("NFC", value)]
+    minus = "-" if re.match(r"-\d", value) else ""
+    return minus + re.sub("-+", "-", "".join(characters)).strip("-.")
+
+
+def quoted(value: str) -> str:
+    """Return `value` as Hydra reads it back: in quotes where its grammar would see more than a text in it."""
+    if re.fullmatch(r"[A-Za-z0-9_./\-]+", value):
+        return value
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
