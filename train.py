@@ -57,6 +57,8 @@ def train(config: DictConfig, run: Run) -> None:
     module = Classifier(network, configuration.build(config.optimizer), configuration.build(config.scheduler))
     trainer = configuration.build_trainer(config, Recorder(run))
     configuration.save(config, run)  # what a resumed run changes counts once it has been accepted
+    if trainer.logger:
+        trainer.logger.log_hyperparams(configuration.resolved(config))
 
     with lean.settled_heap():
         trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)

@@ -4,23 +4,26 @@ Hydra looks for such classes in packages named hydra_plugins and nowhere else. I
 what is heavy is imported where it is used.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_lightning import configuration
 from mnist_lightning.errors import UsageError
-from mnist_lightning.sweep import Job, Sweep, is_sweep
+from mnist_lightning.settings import flatten
+from mnist_lightning.sweep import Sweep, is_sweep
 
 
 class ProcessLauncher(Launcher):
@@ -42,7 +45,7 @@ class ProcessLauncher(Launcher):
         from mnist_lightning.jobs import run_side_by_side
 
         jobs = [(self.directory(list(overrides)), list(overrides)) for overrides in job_overrides]
-        run_side_by_side(jobs, self.jobs, total=len(jobs))
+        run_side_by_side(jobs, self.jobs, total=len(jobs), flags=flags())
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
 
     def directory(self, overrides: list[str]) -> Path:
@@ -68,15 +71,18 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         overrides, place = self.read(arguments)
-        [jobs] = BasicSweeper.split_arguments(overrides, None)
+        [combinations] = BasicSweeper.split_arguments(overrides, None)
+        jobs = [[*combination, *self.for_jobs()] for combination in combinations]
         for job in jobs:
             self.compose(job)
+        self.launcher()  # says what is wrong with it before anything is made
         with self.open(place) as sweep:
             wanted = sweep.plan(jobs)
             todo = [job.arguments() for job in wanted if not job.is_done]
             if todo:
                 self.launcher().launch(todo, initial_job_idx=0)
-            self.close(sweep, wanted)
+            self.show(sweep)
+            sweep.check_answered([job for job in wanted if not job.is_done])
 
     def read(self, arguments: Sequence[str]) -> tuple[list[Override], str | None]:
         """Return the overrides of the jobs, and the directory of the sweep where one was named.
@@ -89,23 +95,45 @@ class GridSweeper(Sweeper):
         written = [f"{key}={configuration.as_override(value)}" for key, value in self.params.items()]
         for override in [*parser.parse_overrides(written), *parser.parse_overrides(list(arguments))]:
             by_key[override.get_key_element().lstrip("+")] = override
-        by_key.pop("sweep", None)
+        if chosen := by_key.pop("sweep", None):
+            self.check_file(str(chosen.value()))
         named = self.config.hydra.sweep.dir
         place = None if named == "." else str(named)
         if resume := by_key.pop("resume", None):
             place = str(resume.value())
             if resume.is_sweep_override() or not is_sweep(place):
-                raise UsageError(f"{resume.input_line}: not a sweep. A run goes on by itself: python train.py resume=RUN")
+                raise UsageError(
+                    f"{resume.input_line}: not a sweep. A run goes on by itself: python train.py resume=RUN"
+                )
         if "output_dir" in by_key:
             raise UsageError("output_dir: the jobs of a sweep stand in its own directory: hydra.sweep.dir=DIR")
         return list(by_key.values()), place
 
     def compose(self, job: Sequence[str]) -> DictConfig:
         """Return the checked configuration of a job, so that a mistake stops the sweep before it begins."""
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        return configuration.checked(self.load(job))
+
+    def check_file(self, name: str) -> None:
+        """Raise UsageError where the file of a sweep holds settings beside its params: they would reach no job."""
+        with_file, without = (flatten(OmegaConf.to_container(self.load(words))) for words in ([f"sweep={name}"], []))
+        for key, value in with_file.items():
+            if key not in without or without[key] != value:
+                raise UsageError(
+                    f"sweep={name}: its {key} would reach no job. Settings of the jobs stand in hydra.sweeper.params"
+                )
+
+    def load(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the configuration that train.py has with these overrides."""
+        name = self.config.hydra.job.config_name
+        config = self.hydra_context.config_loader.load_configuration(name, list(overrides), run_mode=RunMode.MULTIRUN)
         with open_dict(config):
             del config["hydra"]
-        return configuration.checked(config)
+        return config
+
+    def for_jobs(self) -> list[str]:
+        """Return Hydra's own overrides that are meant for the jobs too, as hydra.searchpath=[…]."""
+        of_sweep = ("hydra.launcher", "hydra/launcher", "hydra.sweep", "hydra/sweeper", "hydra.mode")
+        return [override for override in self.config.hydra.overrides.hydra if not override.startswith(of_sweep)]
 
     def open(self, place: str | None) -> Sweep:
         """Make or find the directory of the sweep."""
@@ -119,13 +147,92 @@ class GridSweeper(Sweeper):
             hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
         )
 
-    def close(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
-        """Show and write the table of the sweep.
-
-        Raises:
-            RunError: jobs are left that did not finish.
-        """
+    def show(self, sweep: Sweep) -> None:
+        """Show and write the table of the sweep."""
         from mnist_lightning import compare
 
         compare.show([sweep.directory], into=sweep.directory)
-        sweep.check_done(jobs)
+
+
+class SearchSweeper(GridSweeper):
+    """Searches good settings with Optuna, by the accuracy on held-out images.
+
+    Args:
+        params: settings of all trials, and what is searched: {key: interval(a, b), tag(log, interval(a, b)) or a,b,c}.
+        trials: so many in all; a further call goes on with the study up to that number.
+        startup_trials: so many are drawn at random first, and before so many are complete none is given up.
+        seed: of the draws.
+    """
+
+    def __init__(self, params: Mapping[str, Any], trials: int, startup_trials: int, seed: int) -> None:
+        super().__init__(params)
+        self.settings = {"trials": trials, "startup_trials": startup_trials, "seed": seed}
+
+    def sweep(self, arguments: list[str]) -> Any:
+        for name, value in self.settings.items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise UsageError(f"hydra.sweeper.{name}={value}: must be a whole number of at least 0")
+        try:
+            from mnist_lightning.search import Search
+        except ImportError as error:
+            raise UsageError(
+                f"{error}: a search needs the extra `search`: python -m pip install 'optuna>=5'"
+            ) from error
+        from mnist_lightning.jobs import run_side_by_side
+
+        overrides, place = self.read(arguments)
+        searched = [override for override in overrides if override.is_sweep_override()]
+        space = {override.get_key_element(): distribution(override) for override in searched}
+        fixed = [f"{o.get_key_element()}={o.get_value_element_as_str()}" for o in overrides if o not in searched]
+        fixed += self.for_jobs()
+        config = self.compose_ends(space, fixed)
+        launcher = self.launcher()
+        if not isinstance(launcher, ProcessLauncher):
+            raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
+        with self.open(place) as sweep:
+            search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, **self.settings)
+            run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
+            self.show(sweep)
+            sweep.check_answered(search.open_jobs)
+
+    def compose_ends(self, space: Mapping[str, Any], fixed: list[str]) -> DictConfig:
+        """Check the ends of every interval and every listed value, and return one of the configurations.
+
+        Raises:
+            UsageError: one is wrong, or there are no held-out images to compare by.
+        """
+        values = {key: getattr(one, "choices", None) or (one.low, one.high) for key, one in space.items()}
+        first = {key: some[0] for key, some in values.items()}
+        corners = [first, *({**first, key: value} for key, some in values.items() for value in some[1:])]
+        for corner in corners:
+            config = self.compose([*(f"{key}={value}" for key, value in corner.items()), *fixed])
+            if not config.data.val_size:
+                raise UsageError("data.val_size=0: a search compares by held-out images: data.val_size=5000")
+        return config
+
+
+def flags() -> list[str]:
+    """Return the options of this command line that a job needs too: where its configuration is."""
+    given = get_args_parser().parse_known_args(sys.argv[1:])[0]
+    options = {"--config-path": given.config_path, "--config-name": given.config_name, "--config-dir": given.config_dir}
+    return [f"{option}={value}" for option, value in options.items() if value]
+
+
+def distribution(override: Override) -> Any:
+    """Return what Optuna draws from: interval(a, b), tag(log, interval(a, b)), or a list, whose values stay texts.
+
+    Raises:
+        UsageError: the interval is empty, or logarithmic and not above zero.
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    value: Any = override.value()
+    log = "log" in getattr(value, "tags", ())
+    try:
+        if isinstance(value, IntervalSweep):
+            if isinstance(value.start, int) and isinstance(value.end, int):
+                return IntDistribution(value.start, value.end, log=log)
+            return FloatDistribution(float(value.start), float(value.end), log=log)
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    except ValueError as error:
+        raise UsageError(f"{override.input_line}: {error}") from error

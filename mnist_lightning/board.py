@@ -53,12 +53,17 @@ class Board:
         table.add_row(f"{self.done} of {self.total} done")
         self.live.update(table, refresh=True)
 
-    def ended(self, name: str, results: Mapping[str, Any], seconds: float) -> None:
+    def ended(self, name: str, status: str, results: Mapping[str, Any], seconds: float) -> None:
         """Say how a job ended, above the live lines."""
         self.done += 1
         self.lines.pop(name, None)
-        status = "killed" if results["status"] == "running" else results["status"]
-        parts = [f"{self.done:>{len(str(self.total))}}/{self.total}", name, status, accuracy(results), f"{seconds:.1f} s"]
+        parts = [
+            f"{self.done:>{len(str(self.total))}}/{self.total}",
+            name,
+            status,
+            accuracy(results),
+            f"{seconds:.1f} s",
+        ]
         CONSOLE.print("  ".join(filter(None, parts)), highlight=False, markup=False, soft_wrap=True)
         self.refresh()
 

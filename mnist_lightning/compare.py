@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import json
 import math
 import statistics
 import sys
@@ -19,7 +18,7 @@ from mnist_lightning.command import answered
 from mnist_lightning.errors import UsageError
 from mnist_lightning.run import is_in_use, read_results, write_atomically
 from mnist_lightning.settings import experiment, fingerprint, short_names, varied
-from mnist_lightning.sweep import SWEEP_FILE, Sweep
+from mnist_lightning.sweep import SWEEP_FILE, Job, Sweep
 
 LAST_LINES = 10  # of a failed run's train.log
 
@@ -62,7 +61,9 @@ class Row:
 
     @property
     def status(self) -> str:
-        counts = {status: sum(run.status == status for run in self.runs) for status in (run.status for run in self.runs)}
+        counts = {
+            status: sum(run.status == status for run in self.runs) for status in (run.status for run in self.runs)
+        }
         if len(counts) == 1:
             return next(iter(counts))
         return ", ".join(f"{count} {status}" for status, count in counts.items())
@@ -130,10 +131,12 @@ class Leaderboard:
         first, second = (row.accuracies(self.stage) for row in ranked[:2])
         ahead = statistics.mean(first) - statistics.mean(second)
         if len(first) < 2 or len(second) < 2:
-            return f"The first is {ahead:.2f} points ahead; how much of that is chance, more seeds would say: seed=range(3)."
+            return f"The first is {ahead:.2f} points ahead; whether by chance, more seeds would say: seed=range(3)."
         error = math.sqrt(statistics.variance(first) / len(first) + statistics.variance(second) / len(second))
         sure = "more than chance" if ahead > 2 * error else "that may be chance: more seeds would say"
-        return f"The first is {ahead:.2f} ± {error:.2f} points ahead (difference of means ± its standard error): {sure}."
+        return (
+            f"The first is {ahead:.2f} ± {error:.2f} points ahead (difference of means ± its standard error): {sure}."
+        )
 
     @property
     def header(self) -> list[str]:
@@ -141,23 +144,41 @@ class Leaderboard:
 
     def cells(self) -> list[list[str]]:
         """Return the table as texts, a list for each row."""
+        folded = any(len(row.finished) > 1 for row in self.rows)
         return [
             [
                 str(number) if row.finished else "",
                 *(shown(row.settings.get(key)) if row.settings else "?" for key in self.columns),
-                *(spread(row.accuracies(stage)) for stage in self.stages),
+                *(spread(row.accuracies(stage), with_count=folded) for stage in self.stages),
                 row.status,
                 "" if row.seconds is None else f"{row.seconds:.1f}",
             ]
             for number, row in enumerate(self.rows, 1)
         ]
 
+    def text(self) -> str:
+        """Return the table with its columns aligned: texts to the left, numbers to the right."""
+        lines = [self.header, *self.cells()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        left = {*self.columns.values(), "status"}
+        aligned = [
+            [
+                cell.ljust(width) if name in left else cell.rjust(width)
+                for cell, width, name in zip(line, widths, self.header, strict=True)
+            ]
+            for line in lines
+        ]
+        return "\n".join("  ".join(line).rstrip() for line in aligned)
+
     def markdown(self) -> str:
         """Return the table, how it is ranked, and the runs without a result."""
         header = ["rank", *self.header[1:]]
         numeric = [":---" if name in (*self.columns.values(), "status") else "---:" for name in header]
         lines = [f"| {' | '.join(line)} |" for line in [header, numeric, *map(escaped, self.cells())]]
-        return "\n".join(["# Leaderboard", "", *lines, "", self.note, *filter(None, ["", self.verdict]), *self._rest()]) + "\n"
+        return (
+            "\n".join(["# Leaderboard", "", *lines, "", self.note, *filter(None, ["", self.verdict]), *self._rest()])
+            + "\n"
+        )
 
     def _rest(self) -> list[str]:
         lines = [f"- {run.directory}: {run.status}{reason(run)}" for run in self.unfinished]
@@ -192,7 +213,9 @@ class Leaderboard:
             return None
         ranked = [row for row in self.rows if row.accuracies(self.stage)]
         down, across = (sorted({row.settings[key] for row in ranked}, key=sortable) for key in self.columns)
-        means = {tuple(row.settings[k] for k in self.columns): statistics.mean(row.accuracies(self.stage)) for row in ranked}
+        means = {
+            tuple(row.settings[k] for k in self.columns): statistics.mean(row.accuracies(self.stage)) for row in ranked
+        }
         if min(len(down), len(across)) < 2 or len(means) < len(down) * len(across):
             return None
         return across, down, [[means[y, x] for x in across] for y in down]
@@ -205,7 +228,7 @@ def find(places: Iterable[Path]) -> Leaderboard:
         UsageError: there is none, or one is damaged.
     """
     runs: dict[Path, FoundRun] = {}
-    jobs = {}
+    jobs: dict[Path, Job] = {}
     for place in places:
         if not place.exists():
             raise UsageError(f"{place} does not exist: name folders that hold runs")
@@ -241,17 +264,24 @@ def moments(values: Sequence[float]) -> tuple[float | None, float | None]:
     return (statistics.mean(values) if values else None, statistics.stdev(values) if len(values) > 1 else None)
 
 
-def spread(percents: Sequence[float]) -> str:
+def spread(percents: Sequence[float], with_count: bool = True) -> str:
+    """Return mean ± sd (n)."""
     mean, deviation = moments(percents)
     if mean is None:
         return ""
-    return f"{mean:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else "") + f" ({len(percents)})"
+    count = f" ({len(percents)})" if with_count else ""
+    return f"{mean:.2f}{count}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}{count}"
 
 
 def shown(value: Any) -> str:
+    """Return a setting as a cell of the table; one that a run has not is –."""
     if isinstance(value, list):
         return "[" + ", ".join(map(shown, value)) + "]"
-    return {None: "–", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, float) else f"{value:g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "–" if value is None else str(value)
 
 
 def sortable(value: Any) -> tuple[bool, Any, str]:
@@ -278,7 +308,9 @@ def write(board: Leaderboard, directory: Path) -> None:
     label = "validation accuracy (%)" if board.stage == "val" else "test accuracy (%)"
     names = [", ".join(f"{name}={shown(row.settings.get(key))}" for key, name in board.columns.items()) for row in rows]
     title = rows[0].runs[0].results["name"]
-    figure = figures.leaderboard([name or title for name in names], [row.accuracies(board.stage) for row in rows], label)
+    figure = figures.leaderboard(
+        [name or title for name in names], [row.accuracies(board.stage) for row in rows], label
+    )
     figures.save(figure, directory / "figures" / "leaderboard")
     if grid := board.grid():
         across, down, means = grid
@@ -291,19 +323,11 @@ def write(board: Leaderboard, directory: Path) -> None:
 
 def show(places: Sequence[Path], into: Path | None = None) -> None:
     """Print the table of all runs below `places`, and write it into a directory."""
-    from rich.table import Table
-
     from mnist_lightning.console import CONSOLE
 
     board = find(places)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in board.header:
-        table.add_column(name, justify="left" if name in (*board.columns.values(), "status") else "right", no_wrap=True)
-    for cells in board.cells():
-        table.add_row(*cells)
-    CONSOLE.print()
-    CONSOLE.print(table, width=CONSOLE.width if CONSOLE.is_terminal else 1000, crop=False, highlight=False)
-    for line in filter(None, ["", board.note, board.verdict]):
+    CONSOLE.print(f"\n{board.text()}\n", markup=False, highlight=False, soft_wrap=True)
+    for line in filter(None, [board.note, board.verdict]):
         CONSOLE.print(line, highlight=False, soft_wrap=not CONSOLE.is_terminal)
     for run in board.unfinished:
         if run.status != "running":
@@ -312,7 +336,12 @@ def show(places: Sequence[Path], into: Path | None = None) -> None:
         CONSOLE.print(f"{directory}: not run yet", markup=False, highlight=False, soft_wrap=True)
     if into:
         write(board, into)
-        CONSOLE.print(f"\nwritten: {into}/leaderboard.csv, leaderboard.md, figures/", markup=False, highlight=False, soft_wrap=True)
+        CONSOLE.print(
+            f"\nwritten: {into}/leaderboard.csv, leaderboard.md, figures/",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def show_end(run: FoundRun) -> None:
@@ -332,7 +361,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n).",
     )
     parser.add_argument("places", nargs="+", metavar="DIR", help="a sweep, a run, or any folder that holds some")
-    parser.add_argument("--write", metavar="DIR", help="where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself")
+    parser.add_argument(
+        "--write",
+        metavar="DIR",
+        help="where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself",
+    )
     options = parser.parse_args(arguments)
     places = [Path(place) for place in options.places]
     with answered():

@@ -26,6 +26,12 @@ from mnist_lightning.run import Run, write_atomically
 from mnist_lightning.sweep import quoted, typed_again
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "conf"
+EXTRAS = {  # further launchers of Hydra's own
+    "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
+    "submitit_slurm": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
+    "submitit_local": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
+}
+OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 CONFIG_FILE = "config.yaml"  # in the run directory: everything resolved, enough to run it again
 
 
@@ -36,7 +42,10 @@ def explained() -> Iterator[None]:
         yield
     except MissingConfigException as error:
         group, _, option = (error.missing_cfg_file or "").strip("/").rpartition("/")
-        options = sorted(path.stem for path in (CONFIG_FOLDER / group).glob("*.yaml"))
+        further = set(EXTRAS) if group == "hydra/launcher" else set()
+        if option in further:
+            raise UsageError(f"hydra/launcher={option}: is not installed: {EXTRAS[option]}") from error
+        options = sorted({path.stem for path in (CONFIG_FOLDER / group).glob("*.yaml")} | further)
         near = difflib.get_close_matches(option, options, n=1)
         guess = f" Did you mean {near[0]}?" if near else ""
         raise UsageError(
@@ -64,6 +73,8 @@ def explain(error: Exception) -> str:
 
 def siblings(key: str) -> list[str]:
     """Return the names that could stand where `key` stands."""
+    if key.startswith("hydra."):
+        return list(OF_HYDRA)
     group = key.partition(".")[0] + "."
     known = [name for name in schema.all_settings() if name.startswith(group)] if "." in key else []
     return known or [*schema.TOP_LEVEL, *schema.GROUPS, "experiment"]
@@ -159,6 +170,11 @@ def with_quoted_paths(arguments: Sequence[str]) -> list[str]:
         f"{key}={quoted(path)}" if word.startswith(named) and path and not path.startswith(("'", '"')) else word
         for word, (key, _, path) in ((word, word.partition("=")) for word in arguments)
     ]
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Return the configuration as plain values."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
 def save(config: DictConfig, run: Run) -> None:

@@ -66,7 +66,14 @@ def leaderboard(names: Sequence[str], accuracies: Sequence[Sequence[float]], lab
     axes = figure.add_subplot()
     for height, values in enumerate(accuracies):
         mean, deviation = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
-        axes.plot([mean - deviation, mean + deviation], [height, height], color=ACCENT, alpha=0.3, linewidth=9, solid_capstyle="butt")
+        axes.plot(
+            [mean - deviation, mean + deviation],
+            [height, height],
+            color=ACCENT,
+            alpha=0.3,
+            linewidth=9,
+            solid_capstyle="butt",
+        )
         axes.plot(mean, height, color=INK, marker="|", markersize=13, markeredgewidth=2)
         axes.plot(values, [height] * len(values), "o", color=ACCENT, markersize=5, alpha=0.8, markeredgewidth=0)
     axes.set_yticks(range(len(names)), names)
@@ -101,7 +108,7 @@ def heat_map(
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes)
     bar.set_label(label, color=INK, fontsize=10)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,17 +83,22 @@ class Watcher(Protocol):
     def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
         """Return whether to stop the job in `directory`, after another of its epochs."""
 
-    def ended(self, directory: Path, results: Mapping[str, Any]) -> None:
-        """Take note that the job in `directory` has ended."""
+    def ended(self, directory: Path, results: Mapping[str, Any]) -> str:
+        """Take note that the job in `directory` has ended, and return how in one word."""
 
 
 def run_side_by_side(
-    jobs: Iterable[tuple[Path, list[str]]], slots: int, total: int, watcher: Watcher | None = None
-) -> None:
-    """Run each job, a directory and the arguments of train.py, in a process of its own, `slots` of them at a time.
+    jobs: Iterable[tuple[Path, list[str]]], slots: int, total: int,
+    flags: Sequence[str] = (), watcher: Watcher | None = None,
+) -> None:  # fmt: skip
+    """Run each job in a process of its own, `slots` of them at a time, and stop them all when this process is stopped.
 
-    `jobs` is asked for the next one only when a slot is free. After a signal the jobs are stopped as well, each after
-    saving what it needs to go on.
+    Args:
+        jobs: directory and overrides; the next one is asked for only when a slot is free.
+        slots: how many run side by side.
+        total: how many jobs there are.
+        flags: further options of train.py, for each of them.
+        watcher: hears of each epoch, and of each end.
     """
     waiting = iter(jobs)
     running: list[Process] = []
@@ -106,7 +111,8 @@ def run_side_by_side(
                 while more and free:
                     job = next(waiting, None)
                     if more := job is not None:
-                        running.append(start(*job, free.pop(0), slots))  # type: ignore[misc]
+                        directory, overrides = job
+                        running.append(start(directory, [*flags, *overrides], free.pop(0), slots))
                 time.sleep(POLL_SECONDS)
                 if time.perf_counter() - looked > LOOK_SECONDS:
                     looked = time.perf_counter()
@@ -115,9 +121,10 @@ def run_side_by_side(
                     running.remove(one)
                     free.append(one.slot)
                     results = one.close()
+                    word = "killed" if results["status"] == "running" else results["status"]
                     if watcher:
-                        watcher.ended(one.directory, results)
-                    board.ended(one.directory.name, results, one.seconds)
+                        word = watcher.ended(one.directory, results)
+                    board.ended(one.directory.name, word, results, one.seconds)
         finally:
             stop(running)
 

@@ -206,7 +206,7 @@ SETTINGS: dict[str, dict[str, Rule]] = {
     "mnist_lightning.callbacks.LayerTable": {},
     "mnist_lightning.callbacks.Progress": {},
     "mnist_lightning.callbacks.AccuracyFigure": {"directory": TEXT},
-    "mnist_lightning.dashboard.RunLogger": {"directory": TEXT},
+    "mnist_lightning.dashboard.RunLogger": {"directory": TEXT, "hparams": list_of(TEXT)},
 }
 
 # Without these the libraries' own defaults would silently make another experiment of it.

@@ -98,7 +98,9 @@ class Sweep:
         directory = Path(place)
         try:
             state = json.loads((directory / SWEEP_FILE).read_text())
-            jobs = [Job(directory / Path(job["directory"]).name, job["overrides"], job["pruned"]) for job in state["jobs"]]
+            jobs = [
+                Job(directory / Path(job["directory"]).name, job["overrides"], job["pruned"]) for job in state["jobs"]
+            ]
             return cls(directory, state["command"], jobs)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{directory / SWEEP_FILE} can't be read: {error}") from error
@@ -119,34 +121,37 @@ class Sweep:
             error.args = (f"{error}. Go on with the rest of the sweep: {resume_command(self.directory)}",)
 
     def plan(self, overrides: Sequence[Sequence[str]]) -> list[Job]:
-        """Return one job for each different list of overrides: those that are there already, and new ones after them."""
+        """Return one job for each different list of overrides: the one that is there already, or a new one."""
         there = {tuple(job.overrides): job for job in self.jobs}
         wanted = list(dict.fromkeys(tuple(one) for one in overrides))
         columns = varied_overrides(wanted)
         for one in wanted:
             if one not in there:
-                there[one] = self.add(list(one), {key: value for key, value in as_mapping(one).items() if key in columns})
+                there[one] = self.add(
+                    list(one), {key: value for key, value in as_mapping(one).items() if key in columns}
+                )
         self.save()
         return [there[one] for one in wanted]
 
-    def add(self, overrides: list[str], varied: Mapping[str, str]) -> Job:
-        """Add a job, named by its number and what is `varied`."""
-        job = Job(self.directory / job_name(len(self.jobs), varied), overrides)
+    def add(self, overrides: list[str], varied: Mapping[str, str], number: int | None = None) -> Job:
+        """Add a job, named by its number, else the next one, and what is `varied`."""
+        job = Job(self.directory / job_name(len(self.jobs) if number is None else number, varied), overrides)
         self.jobs.append(job)
         return job
 
     def save(self) -> None:
         """Write sweep.json."""
-        jobs = [{"directory": job.directory.name, "overrides": job.overrides, "pruned": job.pruned} for job in self.jobs]
+        jobs = [
+            {"directory": job.directory.name, "overrides": job.overrides, "pruned": job.pruned} for job in self.jobs
+        ]
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
         write_atomically(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
 
-    def check_done(self, jobs: Sequence[Job]) -> None:
-        """Raise RunError where jobs are left that did not finish."""
-        left = [job for job in jobs if not job.is_done]
+    def check_answered(self, left: Sequence[Job]) -> None:
+        """Raise RunError where jobs are left without an answer."""
         if left:
             raise RunError(
-                f"{len(left)} of {len(jobs)} jobs did not finish. Do those again, and no others: "
+                f"{len(left)} of {len(self.jobs)} jobs did not finish. Do those again, and no others: "
                 f"{resume_command(self.directory)}"
             )
 

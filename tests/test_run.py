@@ -26,23 +26,23 @@ def begun(directory: Path) -> Run:
 def test_runs_of_the_same_second_keep_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        made = list(pool.map(lambda _: make_directory(None, "same"), range(32)))
+        made = list(pool.map(lambda _: make_directory(None, Path("runs/same")), range(32)))
     assert len(set(made)) == 32
     assert all(path.is_dir() and path.parent == Path("runs/same") for path in made)
 
 
 def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert make_directory(str(tmp_path / "empty"), "x") == tmp_path / "empty"
+    assert make_directory(str(tmp_path / "empty"), Path("x")) == tmp_path / "empty"
     (tmp_path / "empty" / "file").touch()
     with pytest.raises(UsageError, match="exists and is not empty: name another"):
-        make_directory(str(tmp_path / "empty"), "x")
+        make_directory(str(tmp_path / "empty"), Path("x"))
     with begun(tmp_path / "run"):
         pass
     with pytest.raises(UsageError, match=f"already holds a run: .*python train.py resume={tmp_path}/run"):
-        make_directory(str(tmp_path / "run"), "x")
+        make_directory(str(tmp_path / "run"), Path("x"))
     with pytest.raises(UsageError, match="can't be made: Not a directory"):
-        make_directory(str(tmp_path / "empty" / "file" / "run"), "x")
+        make_directory(str(tmp_path / "empty" / "file" / "run"), Path("x"))
 
 
 @pytest.mark.parametrize(

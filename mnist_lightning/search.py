@@ -1,0 +1,120 @@
+"""A search for good settings with Optuna: the study is asked for trials, hears of each epoch, and is told the end."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState
+
+from mnist_lightning.sweep import Job, Sweep
+
+STUDY_FILE = "study.journal"  # of the sweep's directory; optuna-dashboard opens it too
+OPEN = (TrialState.RUNNING, TrialState.WAITING)
+
+
+class Search:
+    """The trials of a study, each a job of the sweep of the same number; the goal is the validation accuracy.
+
+    A trial stays open in the study until its job is answered: finished, diverged or given up. So a second call goes on
+    with the open ones before it asks for new ones. Implements jobs.Watcher.
+
+    Args:
+        sweep: where the jobs and the study are.
+        space: what is searched, {setting: distribution}.
+        fixed: overrides of every trial.
+        epochs: of each trial; after the last there is nothing left to give up.
+        trials: so many in all, those of earlier calls included.
+        startup_trials: so many are drawn at random first, and before so many are complete none is given up.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self, sweep: Sweep, space: Mapping[str, BaseDistribution], fixed: Sequence[str],
+        epochs: int, trials: int, startup_trials: int, seed: int,
+    ) -> None:  # fmt: skip
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.sweep, self.space, self.fixed, self.epochs, self.trials = sweep, dict(space), list(fixed), epochs, trials
+        path = sweep.directory / STUDY_FILE
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        self.study = optuna.create_study(
+            storage=storage, study_name=sweep.directory.name, direction="maximize", load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=1),
+        )  # fmt: skip
+        drawn = len(self.study.trials)
+        mixed = int(
+            np.random.SeedSequence((seed, drawn)).generate_state(1)[0]
+        )  # goes on with other draws than it began
+        self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=startup_trials, seed=mixed, constant_liar=True)
+        self.asked: dict[Path, Trial] = {}
+
+    @property
+    def left(self) -> int:
+        """How many trials are still to be run."""
+        return sum(trial.state in OPEN for trial in self.study.trials) + max(0, self.trials - len(self.study.trials))
+
+    def jobs(self) -> Iterator[tuple[Path, list[str]]]:
+        """Ask for trials, one whenever a job can be started; those that earlier calls left open first."""
+        for frozen in self.study.get_trials(states=OPEN):
+            # Optuna has no public way to take up a trial again; this is how its own ask() makes one.
+            yield self.job(Trial(self.study, frozen._trial_id))
+        while len(self.study.trials) < self.trials:
+            yield self.job(self.study.ask(self.space))
+
+    def job(self, trial: Trial) -> tuple[Path, list[str]]:
+        """Return directory and arguments of the job that answers `trial`, as run_side_by_side takes them."""
+        job = self.job_of(trial)
+        self.asked[job.directory] = trial
+        return job.directory, job.arguments()
+
+    def job_of(self, trial: Trial) -> Job:
+        """Return the job of the trial's number, a new one where there is none."""
+        for job in self.sweep.jobs:
+            if number_of(job) == trial.number:
+                return job
+        settings = {
+            key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()
+        }
+        overrides = [f"{key}={value}" for key, value in trial.params.items()]
+        job = self.sweep.add([*overrides, *self.fixed], settings, trial.number)
+        self.sweep.save()
+        return job
+
+    def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
+        """Report the latest epoch to the study, and return whether the trial is hopeless: worse than the median."""
+        trial = self.asked[directory]
+        known = self.study.trials[trial.number].intermediate_values
+        fresh = [epoch for epoch in results["epochs"] if epoch["epoch"] not in known]
+        for epoch in fresh:
+            trial.report(epoch["val_accuracy"], step=epoch["epoch"])
+        if not fresh or fresh[-1]["epoch"] >= self.epochs or not trial.should_prune():
+            return False
+        next(job for job in self.sweep.jobs if job.directory == directory).pruned = True
+        self.sweep.save()
+        return True
+
+    def ended(self, directory: Path, results: Mapping[str, Any]) -> str:
+        """Tell the study how the trial ended. One that failed or was stopped stays open, to be run again."""
+        trial = self.asked[directory]
+        job = next(job for job in self.sweep.jobs if job.directory == directory)
+        if results["status"] == "finished":
+            job.pruned = False  # it was faster than the signal
+            self.study.tell(trial, results["val"]["accuracy"])
+        elif job.pruned or results["status"] == "diverged":  # both say: not there
+            self.study.tell(trial, state=TrialState.PRUNED)
+        self.sweep.save()
+        return "pruned" if job.pruned else str(results["status"])
+
+    @property
+    def open_jobs(self) -> list[Job]:
+        """The jobs of trials without an answer."""
+        numbers = {trial.number for trial in self.study.get_trials(states=OPEN)}
+        return [job for job in self.sweep.jobs if number_of(job) in numbers]
+
+
+def number_of(job: Job) -> int:
+    return int(job.directory.name.partition("_")[0])
