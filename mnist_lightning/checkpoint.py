@@ -1,6 +1,7 @@
 """How a checkpoint gets to disk, whole or not at all, and back without executing anything that stands in it."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunError: it is damaged, or holds anything else than plain values and tensors.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what torch thinks of a foreign file, the messages below say
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist: name a run that completed an epoch") from error
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:

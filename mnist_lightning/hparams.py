@@ -37,6 +37,12 @@ def write_end(directory: Path, status: str) -> None:
     write(directory, END, Summary(value=[value]))
 
 
+def write_killed(directory: Path) -> None:
+    """Write for a run that was killed that it failed, where it had begun to write for TensorBoard."""
+    if any(directory.glob(f"*{START}")):
+        write_end(directory, "failed")
+
+
 def write(directory: Path, suffix: str, summary: Summary) -> None:
     remove(directory, suffix)
     writer = EventFileWriter(str(directory), filename_suffix=suffix)

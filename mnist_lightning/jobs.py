@@ -65,6 +65,10 @@ class Process:
         results = peek(self.directory)
         if results and results["status"] == "finished":
             return results
+        if results and results["status"] == "running":
+            from mnist_lightning import hparams  # TensorBoard's modules take a while to import, and this is rare
+
+            hparams.write_killed(self.directory)
         if status < 0:
             output += f"ended by {signal.Signals(-status).name}\n"
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class Search:
         storage = JournalStorage(JournalFileBackend(str(path)))
         self.study = optuna.create_study(
             storage=storage, study_name=sweep.directory.name, direction="maximize", load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=1),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=2),
         )  # fmt: skip
         drawn = len(self.study.trials)
         mixed = int(

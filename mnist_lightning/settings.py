@@ -27,7 +27,12 @@ def experiment(config: Mapping[str, Any]) -> dict[str, Any]:
     flat = flatten(config)
     if flat.get("data.seed") == flat.get("seed"):
         flat.pop("data.seed", None)
-    return {key: value for key, value in flat.items() if key not in LEFT_OUT and not key.startswith("logger.")}
+    inside = ("${output_dir}/", f"{flat.get('output_dir')}/")
+    return {
+        key: value
+        for key, value in flat.items()
+        if key not in LEFT_OUT and not key.startswith("logger.") and not str(value).startswith(inside)
+    }
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from test_train import fit
 
+from mnist_lightning import predict
+from mnist_lightning.errors import RunError
 from mnist_lightning.images import PictureError, prepare, read_picture
+from mnist_lightning.loading import load_network
 
 
 def ring(size: int, radius: float, centre: tuple[float, float], ink: int, paper: int) -> NDArray[np.uint8]:
@@ -67,7 +71,7 @@ def test_transparent_is_paper(grey: int) -> None:
     assert np.array_equal(prepare(read_picture(file)), prepare(255 - ink))
 
 
-def test_predict_answers_each_picture(program: Program, tmp_path: Path) -> None:
+def test_predict_answers_each_picture(program: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(tmp_path / "run", "data=digits", "trainer.max_epochs=3", "logger=none")
     Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(tmp_path / "zero.jpg")
     (tmp_path / "text.png").write_text("no picture")
@@ -84,15 +88,14 @@ def test_predict_answers_each_picture(program: Program, tmp_path: Path) -> None:
         "blank.png": "blank: nothing stands out from the paper",
         "missing.png": "No such file or directory",
     }
-    ended = program("-m", "mnist_lightning.predict", "run/checkpoints/last.ckpt", "zero.jpg", "--json")
-    [answer] = json.loads(ended.stdout)
+    capsys.readouterr()
+    status = predict.main([str(tmp_path / "run" / "checkpoints" / "last.ckpt"), str(tmp_path / "zero.jpg"), "--json"])
+    [answer] = json.loads(capsys.readouterr().out)
     assert set(answer) == {"file", "digit", "confidence", "second", "second_confidence"}
-    assert (ended.returncode, answer["digit"]) == (0, 0)
+    assert (status, answer["digit"]) == (0, 0)
 
 
 def test_a_strangers_checkpoint_runs_nothing(program: Program, tmp_path: Path) -> None:
-    import pickle
-
     fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none")
 
     class Payload:
@@ -100,12 +103,10 @@ def test_a_strangers_checkpoint_runs_nothing(program: Program, tmp_path: Path) -
             return Path.touch, (tmp_path / "canary",)
 
     (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(pickle.dumps(Payload()))
-    for command in (
-        ["-m", "mnist_lightning.predict", "run", "x.png"],
-        ["train.py", "resume=run", "trainer.max_epochs=2"],
-    ):
-        ended = program(*command)
-        assert ended.returncode == 1
-        assert "last.ckpt is not a checkpoint of this project, or damaged" in ended.stderr
-        assert "Traceback" not in ended.stderr
+    with pytest.raises(RunError, match=r"last.ckpt is not a checkpoint of this project, or damaged"):
+        load_network(tmp_path / "run")
+    ended = program("train.py", "resume=run", "trainer.max_epochs=2")
+    assert ended.returncode == 1
+    assert "last.ckpt is not a checkpoint of this project, or damaged" in ended.stderr
+    assert "Traceback" not in ended.stderr
     assert not (tmp_path / "canary").exists()

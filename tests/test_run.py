@@ -26,7 +26,7 @@ def begun(directory: Path) -> Run:
 def test_runs_of_the_same_second_keep_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        made = list(pool.map(lambda _: make_directory(None, Path("runs/same")), range(32)))
+        made = list(pool.map(lambda _: make_directory(None, Path("runs/same/now")), range(32)))
     assert len(set(made)) == 32
     assert all(path.is_dir() and path.parent == Path("runs/same") for path in made)
 

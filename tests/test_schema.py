@@ -1,6 +1,7 @@
 """Every configuration that ships is right, and every mistake in one is named."""
 
 import inspect
+import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -119,9 +120,7 @@ def test_a_mistake_gets_one_message(override: str, message: str) -> None:
 )
 def test_a_mistake_inside_a_file_is_found(content: str, message: str, tmp_path: Path) -> None:
     folder = tmp_path / "conf"
-    for path in [CONF / "config.yaml", *GROUP_FILES]:
-        (folder / path.relative_to(CONF)).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path.relative_to(CONF)).write_text(path.read_text())
+    shutil.copytree(CONF, folder)
     (folder / "experiment").mkdir(exist_ok=True)
     (folder / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{content}\n")
     with pytest.raises(UsageError, match=message):
