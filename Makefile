@@ -28,7 +28,7 @@ train: setup ## train the tutorial's experiment; ARGS="trainer.max_epochs=1" are
 		$(RUN) train.py data=digits $(ARGS); fi
 
 test: setup ## run every test, without network
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check .

@@ -4,6 +4,8 @@ Hydra looks for such classes in packages named hydra_plugins and nowhere else. I
 what is heavy is imported where it is used.
 """
 
+import copy
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,6 +65,7 @@ class GridSweeper(Sweeper):
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self.params = dict(params or {})
+        self.composed: dict[tuple, DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -110,8 +113,22 @@ class GridSweeper(Sweeper):
         return list(by_key.values()), place
 
     def compose(self, job: Sequence[str]) -> DictConfig:
-        """Return the checked configuration of a job, so that a mistake stops the sweep before it begins."""
-        return configuration.checked(self.load(job))
+        """Return the checked configuration of a job, so that a mistake stops the sweep before it begins.
+
+        Hydra takes a tenth of a second for each. So jobs that differ in plain values alone are composed once, and their
+        values set: that is what Hydra does with them too.
+        """
+        overrides = OverridesParser.create().parse_overrides(list(job))
+        plain = [override for override in overrides if re.fullmatch(r"seed|[a-z_]+\.[a-z_.]+", override.key_or_group)
+                 and not (override.is_add() or override.is_delete() or override.is_hydra_override())]  # fmt: skip
+        rest = tuple(o.input_line for o in overrides if o not in plain)
+        alike = (rest, tuple(override.key_or_group for override in plain))
+        if alike not in self.composed:
+            self.composed[alike] = self.load(job)
+        config = copy.deepcopy(self.composed[alike])
+        for override in plain:
+            OmegaConf.update(config, override.key_or_group, override.value())
+        return configuration.checked(config)
 
     def check_file(self, name: str) -> None:
         """Raise UsageError where the file of a sweep holds settings beside its params: they would reach no job."""

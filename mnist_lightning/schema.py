@@ -309,6 +309,9 @@ def wrong(path: str, value: Any, allowed: str) -> UsageError:
 def unknown(path: str, value: Any, known: Iterable[str]) -> UsageError:
     """Name the nearest right name, and all names that stand in its place."""
     names = list(known)
+    if path in names:
+        group = path.partition(".")[0]
+        return UsageError(f"{path}={shown(value)}: the option of {group} that was chosen has no such setting")
     end = path.rpartition(".")[2]
     everywhere = [*names, *(name for name in all_settings() if name not in names)]
     same_end = [name for name in everywhere if name.rpartition(".")[2] == end]

@@ -27,7 +27,6 @@ from mnist_lightning.sweep import Sweep, job_name, quoted
 
 DIGITS = ("data=digits", "trainer.log_every_n_steps=30")
 GRID = ("-m", "optimizer.lr=0.03,0.1", "seed=range(2)", *DIGITS, "trainer.max_epochs=2", "hydra.launcher.jobs=2")
-of_one_worker = pytest.mark.xdist_group("undisturbed")  # they share a sweep that takes a while to make
 
 
 def read(directory: Path) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def end_status(directory: Path) -> str:
     return api_pb2.Status.Name(status).removeprefix("STATUS_")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep of two learning rates and two seeds, which nothing happened to."""
     directory = tmp_path_factory.mktemp("sweep") / "grid"
@@ -84,7 +83,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@of_one_worker
 def test_jobs_are_runs_that_could_have_been_typed(undisturbed: Path) -> None:
     names = ["0_lr=0.03,seed=0", "1_lr=0.03,seed=1", "2_lr=0.1,seed=0", "3_lr=0.1,seed=1"]
     assert sorted(path.parent.name for path in undisturbed.glob("*/results.json")) == names
@@ -97,7 +95,6 @@ def test_jobs_are_runs_that_could_have_been_typed(undisturbed: Path) -> None:
         assert (undisturbed / name / "train.log").read_text().count("epoch 2/2  train loss") == 1
 
 
-@of_one_worker
 def test_table_folds_seeds(undisturbed: Path) -> None:
     rows = board_of(undisturbed)
     assert [row["n"] for row in rows] == ["2", "2"]
@@ -113,7 +110,6 @@ def test_table_folds_seeds(undisturbed: Path) -> None:
     assert (undisturbed / "figures" / "leaderboard.png").stat().st_size > 10_000
 
 
-@of_one_worker
 def test_stopped_sweep_ends_as_if_undisturbed(undisturbed: Path, program: Program, tmp_path: Path) -> None:
     process = start(tmp_path, *GRID, "hydra.sweep.dir=stopped")
     wait_for(tmp_path / "stopped" / "1_lr=0.03,seed=1" / "checkpoints" / "last.ckpt", process)
@@ -136,7 +132,6 @@ def test_stopped_sweep_ends_as_if_undisturbed(undisturbed: Path, program: Progra
     assert timeless[0] == timeless[1]
 
 
-@of_one_worker
 def test_finished_sweep_has_nothing_left_to_do(undisturbed: Path, program: Program) -> None:
     before = {path: path.read_bytes() for path in undisturbed.glob("*/results.json")}
     ended = program("train.py", f"resume={undisturbed}")
@@ -430,7 +425,6 @@ def tensorboard(undisturbed: Path) -> Iterator[str]:
         process.communicate()
 
 
-@of_one_worker
 def test_hparams_tab_as_its_server_tells_it(tensorboard: str, undisturbed: Path) -> None:
     def ask(route: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
