@@ -42,11 +42,12 @@ format: setup ## put the code into its format
 tensorboard: setup ## open the dashboards of everything under runs/
 	@$(BIN)/tensorboard --logdir runs --samples_per_plugin images=100,scalars=10000
 
-bench: setup ## measure this project against three other ways to write it, ten minutes
+bench: setup ## measure one run against three other ways to write it, then sweeps; twenty minutes
 	@$(RUN) benchmarks/bench.py $(ARGS)
+	@$(RUN) benchmarks/sweeps.py $(ARGS)
 
 seeds: setup ## ten seeds of the default run, mean and sd; ARGS as for train, ten minutes
-	@$(RUN) benchmarks/seeds.py $(ARGS)
+	@$(RUN) train.py sweep=seeds $(ARGS)
 
 lock: setup ## solve the dependencies of pyproject.toml anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

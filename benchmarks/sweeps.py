@@ -18,6 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--root", default="../shared/mnist", help="a folder with MNIST/raw")
+    parser.add_argument("--epochs", help="not for these jobs: make bench hands it to bench.py too")
     arguments, overrides = parser.parse_known_args()
     root = () if "data=digits" in overrides else (f"data.root={arguments.root}",)
     job = (*root, "trainer.max_epochs=1", *overrides)

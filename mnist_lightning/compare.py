@@ -92,10 +92,15 @@ class Leaderboard:
         self.stage = "val" if finished and all(run.results.get("val") for run in finished) else "test"
         self.rows = sorted(rows.values(), key=self._order)
 
-    def _order(self, row: Row) -> tuple[str, float, str]:
+    def _order(self, row: Row) -> tuple[bool, str, float, str]:
         accuracies = row.accuracies(self.stage)
         best = -statistics.mean(accuracies) if accuracies else math.inf
-        return (str(row.settings.get("data.dataset")), best, str(min(run.directory for run in row.runs)))
+        return (
+            not row.settings,
+            str(row.settings.get("data.dataset")),
+            best,
+            str(min(run.directory for run in row.runs)),
+        )
 
     @cached_property
     def columns(self) -> dict[str, str]:
@@ -113,6 +118,8 @@ class Leaderboard:
     @property
     def note(self) -> str:
         """How the rows are ranked, and what that is worth."""
+        if len({row.settings.get("data.dataset") for row in self.rows if row.finished}) > 1:
+            return "Accuracies on different data sets do not compare: the rows are ranked within each."
         if self.stage == "val":
             return "Ranked by the accuracy on held-out images; the test set chose nothing."
         if len([row for row in self.rows if row.finished]) < 2:
@@ -126,12 +133,12 @@ class Leaderboard:
     def verdict(self) -> str:
         """How sure it is that the first row is better than the second."""
         ranked = [row for row in self.rows if row.accuracies(self.stage)]
-        if len(ranked) < 2:
+        if len(ranked) < 2 or ranked[0].settings.get("data.dataset") != ranked[1].settings.get("data.dataset"):
             return ""
         first, second = (row.accuracies(self.stage) for row in ranked[:2])
         ahead = statistics.mean(first) - statistics.mean(second)
         if len(first) < 2 or len(second) < 2:
-            return f"The first is {ahead:.2f} points ahead; whether by chance, more seeds would say: seed=range(3)."
+            return f"The first is {ahead:.2f} points ahead; whether by chance, more seeds would say: seed=0,1,2."
         error = math.sqrt(statistics.variance(first) / len(first) + statistics.variance(second) / len(second))
         sure = "more than chance" if ahead > 2 * error else "that may be chance: more seeds would say"
         return (
