@@ -85,7 +85,7 @@ class GridSweeper(Sweeper):
             if todo:
                 self.launcher().launch(todo, initial_job_idx=0)
             self.show(sweep)
-            sweep.check_answered([job for job in wanted if not job.is_done])
+            sweep.check_answered(sum(not job.is_done for job in wanted))
 
     def read(self, arguments: Sequence[str]) -> tuple[list[Override], str | None]:
         """Return the overrides of the jobs, and the directory of the sweep where one was named.
@@ -210,7 +210,7 @@ class SearchSweeper(GridSweeper):
             search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, **self.settings)
             run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
             self.show(sweep)
-            sweep.check_answered(search.open_jobs)
+            sweep.check_answered(len(search.open_trials))
 
     def compose_ends(self, space: Mapping[str, Any], fixed: list[str]) -> DictConfig:
         """Check the ends of every interval and every listed value, and return one of the configurations.

@@ -11,6 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
+from mnist_lightning.errors import UsageError
 from mnist_lightning.sweep import Job, Sweep
 
 STUDY_FILE = "study.journal"  # of the sweep's directory; optuna-dashboard opens it too
@@ -55,33 +56,40 @@ class Search:
     @property
     def left(self) -> int:
         """How many trials are still to be run."""
-        return sum(trial.state in OPEN for trial in self.study.trials) + max(0, self.trials - len(self.study.trials))
+        return len(self.open_trials) + max(0, self.trials - len(self.study.trials))
 
     def jobs(self) -> Iterator[tuple[Path, list[str]]]:
         """Ask for trials, one whenever a job can be started; those that earlier calls left open first."""
         for frozen in self.study.get_trials(states=OPEN):
             # Optuna has no public way to take up a trial again; this is how its own ask() makes one.
-            yield self.job(Trial(self.study, frozen._trial_id))
+            job = self.job_of(Trial(self.study, frozen._trial_id))
+            results = job.results
+            if results and results["status"] in ("finished", "diverged"):  # the study was not told, that is all
+                self.ended(job.directory, results)
+            else:
+                yield job.directory, job.arguments()
         while len(self.study.trials) < self.trials:
-            yield self.job(self.study.ask(self.space))
-
-    def job(self, trial: Trial) -> tuple[Path, list[str]]:
-        """Return directory and arguments of the job that answers `trial`, as run_side_by_side takes them."""
-        job = self.job_of(trial)
-        self.asked[job.directory] = trial
-        return job.directory, job.arguments()
+            job = self.job_of(self.study.ask(self.space))
+            yield job.directory, job.arguments()
 
     def job_of(self, trial: Trial) -> Job:
-        """Return the job of the trial's number, a new one where there is none."""
-        for job in self.sweep.jobs:
-            if number_of(job) == trial.number:
-                return job
-        settings = {
-            key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()
-        }
-        overrides = [f"{key}={value}" for key, value in trial.params.items()]
-        job = self.sweep.add([*overrides, *self.fixed], settings, trial.number)
+        """Return the job of the trial's number, a new one where there is none.
+
+        Raises:
+            UsageError: the study searches other settings.
+        """
+        if set(trial.params) != set(self.space):
+            raise UsageError(
+                f"{self.sweep.directory} holds a search of other settings: {', '.join(trial.params)}. "
+                "For a new one: hydra.sweep.dir=DIR"
+            )
+        overrides = [*(f"{key}={value}" for key, value in trial.params.items()), *self.fixed]
+        names = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()}
+        there = [job for job in self.sweep.jobs if number_of(job) == trial.number]
+        job = there[0] if there else self.sweep.add(overrides, names, trial.number)
+        job.overrides, job.pruned = overrides, False
         self.sweep.save()
+        self.asked[job.directory] = trial
         return job
 
     def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
@@ -110,10 +118,9 @@ class Search:
         return "pruned" if job.pruned else str(results["status"])
 
     @property
-    def open_jobs(self) -> list[Job]:
-        """The jobs of trials without an answer."""
-        numbers = {trial.number for trial in self.study.get_trials(states=OPEN)}
-        return [job for job in self.sweep.jobs if number_of(job) in numbers]
+    def open_trials(self) -> list[int]:
+        """The numbers of the trials without an answer."""
+        return [trial.number for trial in self.study.get_trials(states=OPEN)]
 
 
 def number_of(job: Job) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 import unicodedata
@@ -98,12 +99,14 @@ class Sweep:
         directory = Path(place)
         try:
             state = json.loads((directory / SWEEP_FILE).read_text())
-            jobs = [
-                Job(directory / Path(job["directory"]).name, job["overrides"], job["pruned"]) for job in state["jobs"]
-            ]
-            return cls(directory, state["command"], jobs)
+            command = [str(word) for word in state["command"]]
+            jobs = [Job(directory / job["directory"], list(job["overrides"]), job["pruned"]) for job in state["jobs"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{directory / SWEEP_FILE} can't be read: {error}") from error
+            raise UsageError(f"{directory / SWEEP_FILE} can't be read: {error!r}") from error
+        for job in jobs:  # the file may be a stranger's, and directories of failed jobs are removed
+            if job.directory.parent != directory or not re.fullmatch(r"\d+(_.+)?", job.directory.name):
+                raise UsageError(f"{directory / SWEEP_FILE} names {job.directory}, which is no job of this sweep")
+        return cls(directory, command, jobs)
 
     def __enter__(self) -> Self:
         try:
@@ -147,11 +150,11 @@ class Sweep:
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
         write_atomically(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
 
-    def check_answered(self, left: Sequence[Job]) -> None:
-        """Raise RunError where jobs are left without an answer."""
+    def check_answered(self, left: int) -> None:
+        """Raise RunError where so many jobs are left without an answer."""
         if left:
             raise RunError(
-                f"{len(left)} of {len(self.jobs)} jobs did not finish. Do those again, and no others: "
+                f"{left} of {len(self.jobs)} jobs did not finish. Do those again, and no others: "
                 f"{resume_command(self.directory)}"
             )
 
@@ -161,9 +164,28 @@ def is_sweep(place: str | Path) -> bool:
 
 
 def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
-    """Return the command line of the sweep in `place`, on the same directory, with `further` overrides of Hydra's."""
-    kept = [word for word in Sweep.open(place).command[1:] if not word.startswith(("resume=", "hydra.sweep.dir="))]
+    """Return the command line of the sweep in `place`, on the same directory, with `further` overrides of Hydra's.
+
+    Raises:
+        UsageError: it has options or settings of Hydra's own, which could run anything if the sweep is a stranger's.
+    """
+    words = Sweep.open(place).command[1:]
+    kept = [word for word in words if not word.startswith(("resume=", "hydra.sweep.dir="))]
+    for word in kept:
+        if (word.startswith("-") and word not in ("-m", "--multirun")) or not is_harmless(word):
+            typed = shlex.join(["python", "train.py", *kept, f"hydra.sweep.dir={place}"])
+            raise UsageError(
+                f"{place} was started with {word}, which is not taken over. To go on with it, type: {typed}"
+            )
     return [sys.argv[0], *kept, f"hydra.sweep.dir={quoted(str(place))}", *further]
+
+
+def is_harmless(word: str) -> bool:
+    """Return whether an override is of this project, or one of Hydra's that choose among what is installed."""
+    return bool(
+        not word.lstrip("+~").startswith("hydra")
+        or re.fullmatch(r"hydra\.(launcher\.jobs|launcher\.n_jobs|sweeper\.\w+)=\d+|hydra/launcher=\w+", word)
+    )
 
 
 def as_mapping(overrides: Sequence[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from mnist_lightning import jobs
 from mnist_lightning.errors import RunError, UsageError
 from mnist_lightning.run import Run
-from mnist_lightning.sweep import Sweep, job_name, quoted
+from mnist_lightning.sweep import Sweep, job_name, quoted, typed_again
 
 DIGITS = ("data=digits", "trainer.log_every_n_steps=30")
 GRID = ("-m", "optimizer.lr=0.03,0.1", "seed=range(2)", *DIGITS, "trainer.max_epochs=2", "hydra.launcher.jobs=2")
@@ -306,9 +306,39 @@ def test_a_sweep_can_be_extended(tmp_path: Path) -> None:
     with Sweep.create(str(tmp_path / "sweep"), "x") as sweep:
         second = sweep.plan([["seed=1"], ["seed=2"], ["seed=2"]])
         with pytest.raises(RunError, match="2 of 3 jobs did not finish"):
-            sweep.check_answered(second)
+            sweep.check_answered(2)
     assert [job.directory.name for job in first] == ["0_seed=0", "1_seed=1"]
     assert [job.directory.name for job in second] == ["1_seed=1", "2_seed=2"]
+
+
+@pytest.mark.parametrize("name", ["..", "../../x", "/etc", "other", "3_a/../../b", ""])
+def test_a_strangers_sweep_names_only_its_own_jobs(name: str, tmp_path: Path) -> None:
+    state = {"command": ["train.py"], "jobs": [{"directory": name, "overrides": [], "pruned": False}]}
+    (tmp_path / "sweep.json").write_text(json.dumps(state))
+    with pytest.raises(UsageError, match="which is no job of this sweep"):
+        Sweep.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--config-dir=evil", "-cd", "+hydra.callbacks.x._target_=os.system", "hydra.searchpath=[x]", "hydra/sweeper=x"],
+)
+def test_a_strangers_sweep_starts_nothing_of_its_own(word: str, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["train.py", "-m", "seed=1", word], "jobs": []}))
+    with pytest.raises(
+        UsageError, match=r"which is not taken over\. To go on with it, type: python train\.py -m seed=1"
+    ):
+        typed_again(tmp_path, [])
+
+
+def test_a_sweep_is_typed_again_on_its_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    command = ["x.py", "-m", "seed=0,1", "hydra.sweep.dir=old", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": command, "jobs": []}))
+    kept = ["train.py", "-m", "seed=0,1", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
+    assert typed_again(tmp_path, ["hydra.launcher.jobs=4"]) == [
+        *kept, f"hydra.sweep.dir={quoted(str(tmp_path))}", "hydra.launcher.jobs=4",
+    ]  # fmt: skip
 
 
 def test_slots_share_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,7 +416,31 @@ def test_hopeless_trials_are_given_up(tmp_path: Path) -> None:
         assert search.ended(directory, epochs() | {"status": "diverged"}) == "diverged"
         assert next(asked, None) is None
         assert [trial.state.name for trial in search.study.trials] == ["COMPLETE"] * 3 + ["PRUNED"] * 2
-        assert (search.left, search.open_jobs) == (0, [])
+        assert (search.left, search.open_trials) == (0, [])
+
+
+def test_a_trial_that_ended_unheard_is_not_run_again(tmp_path: Path) -> None:
+    """The sweep was killed after its job had finished and before the study was told."""
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    from optuna.distributions import FloatDistribution
+
+    from mnist_lightning.search import Search
+
+    def search(setting: str = "optimizer.lr") -> Search:
+        return Search(sweep, {setting: FloatDistribution(0.1, 0.2)}, [], epochs=3, trials=2, startup_trials=3, seed=0)
+
+    with Sweep.create(str(tmp_path / "search"), "x") as sweep:
+        directory, _ = next(search().jobs())
+        directory.mkdir()
+        (directory / "results.json").write_text(json.dumps({"status": "finished", "val": {"accuracy": 0.5}}))
+        with pytest.raises(UsageError, match=r"holds a search of other settings: optimizer.lr. For a new one"):
+            next(search("seed").jobs())
+        again = search()
+        assert again.left == 2, "one of them is only to be told"
+        [(other, _)] = again.jobs()
+        assert other != directory
+        assert (again.study.trials[0].value, len(again.study.trials)) == (0.5, 2)
+        assert (directory / "results.json").exists()
 
 
 def test_joblib_launcher_stays_usable(program: Program, tmp_path: Path) -> None:
