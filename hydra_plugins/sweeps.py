@@ -82,6 +82,8 @@ class GridSweeper(Sweeper):
         with self.open(place) as sweep:
             wanted = sweep.plan(jobs)
             todo = [job.arguments() for job in wanted if not job.is_done]
+            done = f", {len(wanted) - len(todo)} of them done already" if len(todo) < len(wanted) else ""
+            say(f"{sweep.directory}: {len(wanted)} job{'s' * (len(wanted) > 1)}{done}")
             if todo:
                 self.launcher().launch(todo, initial_job_idx=0)
             self.show(sweep)
@@ -208,6 +210,7 @@ class SearchSweeper(GridSweeper):
             raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
         with self.open(place) as sweep:
             search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, **self.settings)
+            say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
             run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
             self.show(sweep)
             sweep.check_answered(len(search.open_trials))
@@ -226,6 +229,12 @@ class SearchSweeper(GridSweeper):
             if not config.data.val_size:
                 raise UsageError("data.val_size=0: a search compares by held-out images: data.val_size=5000")
         return config
+
+
+def say(text: str) -> None:
+    from mnist_lightning.console import CONSOLE
+
+    CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def flags() -> list[str]:

@@ -15,23 +15,15 @@ PROGRESS = re.compile(r"epoch +(\d+)/(\d+)(?:  step (\d+)/(\d+))?")  # as callba
 
 
 class Board:
-    """The lines of a sweep.
+    """The lines of a sweep of `total` jobs."""
 
-    Args:
-        total: the number of jobs.
-        slots: how many run side by side.
-    """
-
-    def __init__(self, total: int, slots: int) -> None:
+    def __init__(self, total: int) -> None:
         self.total = total
         self.done = 0
         self.lines: dict[str, tuple[float, str, str, str]] = {}  # job: part done, epoch, accuracy, time
         self.live = Live(console=CONSOLE, auto_refresh=False, transient=True)
-        side_by_side = f", {slots} side by side" if slots > 1 else ""
-        self.opening = f"{total} job{'s' if total != 1 else ''}{side_by_side}"
 
     def __enter__(self) -> Self:
-        CONSOLE.print(self.opening, highlight=False)
         if CONSOLE.is_terminal:
             self.live.start()
         return self
@@ -49,7 +41,13 @@ class Board:
             return
         table = Table.grid(padding=(0, 2))
         for name, (part, epoch, reached, seconds) in self.lines.items():
-            table.add_row(name, ProgressBar(total=1, completed=part, width=24), epoch, reached, seconds)
+            table.add_row(
+                name,
+                ProgressBar(total=1, completed=part, width=24, complete_style="cyan", finished_style="green"),
+                epoch,
+                reached,
+                seconds,
+            )
         table.add_row(f"{self.done} of {self.total} done")
         self.live.update(table, refresh=True)
 
@@ -64,7 +62,8 @@ class Board:
             accuracy(results),
             f"{seconds:.1f} s",
         ]
-        CONSOLE.print("  ".join(filter(None, parts)), highlight=False, markup=False, soft_wrap=True)
+        style = None if status in ("finished", "pruned") else "red"
+        CONSOLE.print("  ".join(filter(None, parts)), style=style, highlight=False, markup=False, soft_wrap=True)
         self.refresh()
 
 

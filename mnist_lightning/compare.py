@@ -333,7 +333,9 @@ def show(places: Sequence[Path], into: Path | None = None) -> None:
     from mnist_lightning.console import CONSOLE
 
     board = find(places)
-    CONSOLE.print(f"\n{board.text()}\n", markup=False, highlight=False, soft_wrap=True)
+    header, *rows = board.text().splitlines()
+    CONSOLE.print(f"\n{header}", style="bold", markup=False, highlight=False, soft_wrap=True)
+    CONSOLE.print("\n".join([*rows, ""]), markup=False, highlight=False, soft_wrap=True)
     for line in filter(None, [board.note, board.verdict]):
         CONSOLE.print(line, highlight=False, soft_wrap=not CONSOLE.is_terminal)
     for run in board.unfinished:

@@ -109,7 +109,7 @@ def run_side_by_side(
     free = list(range(slots))
     more = True
     looked = 0.0
-    with Board(total, slots) as board:
+    with Board(total) as board:
         try:
             while running or more:
                 while more and free:
