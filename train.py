@@ -13,15 +13,12 @@ from omegaconf import DictConfig
 from mnist_lightning import configuration
 from mnist_lightning.command import answered
 from mnist_lightning.run import Run, log
-from mnist_lightning.sweep import is_sweep
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Check the configuration and open the run directory; only then import torch and Lightning, and train."""
     with answered(ends_process=not configuration.is_in_process_job()), configuration.explained():
-        if config.get("resume") is not None and is_sweep(str(config.resume)):
-            configuration.resume_sweep(str(config.resume))
         if config.get("resume") is not None:
             run = Run.open(str(config.resume))
             config = configuration.checked(configuration.resumed(run, configuration.command_line_overrides()))
@@ -67,7 +64,7 @@ def train(config: DictConfig, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = configuration.with_quoted_paths(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what is wrong with a configuration instead of printing it
     with answered(), configuration.explained():
+        sys.argv[1:] = configuration.command_line(sys.argv[1:])
         main()

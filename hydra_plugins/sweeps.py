@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mnist_lightning import configuration
 from mnist_lightning.errors import UsageError
 from mnist_lightning.settings import flatten
-from mnist_lightning.sweep import Sweep, is_sweep
+from mnist_lightning.sweep import STUDY_FILE, Sweep, is_sweep
 
 
 class ProcessLauncher(Launcher):
@@ -63,6 +63,8 @@ class GridSweeper(Sweeper):
         params: settings of all jobs, {key: value or values as on the command line}, which overrules them.
     """
 
+    IS_SEARCH = False
+
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self.params = dict(params or {})
         self.composed: dict[tuple, DictConfig] = {}
@@ -73,6 +75,8 @@ class GridSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
+        from mnist_lightning import console
+
         overrides, place = self.read(arguments)
         [combinations] = BasicSweeper.split_arguments(overrides, None)
         jobs = [[*combination, *self.for_jobs()] for combination in combinations]
@@ -81,13 +85,15 @@ class GridSweeper(Sweeper):
         self.launcher()  # says what is wrong with it before anything is made
         with self.open(place) as sweep:
             wanted = sweep.plan(jobs)
+            if self.is_resumed:
+                wanted += sweep.rest(wanted)
             todo = [job.arguments() for job in wanted if not job.is_done]
             done = f", {len(wanted) - len(todo)} of them done already" if len(todo) < len(wanted) else ""
-            say(f"{sweep.directory}: {len(wanted)} job{'s' * (len(wanted) > 1)}{done}")
+            console.say(f"{sweep.directory}: {len(wanted)} job{'s' * (len(wanted) > 1)}{done}")
             if todo:
                 self.launcher().launch(todo, initial_job_idx=0)
             self.show(sweep)
-            sweep.check_answered(sum(not job.is_done for job in wanted))
+            sweep.check_answered(sum(not job.is_done for job in wanted), len(wanted))
 
     def read(self, arguments: Sequence[str]) -> tuple[list[Override], str | None]:
         """Return the overrides of the jobs, and the directory of the sweep where one was named.
@@ -104,6 +110,7 @@ class GridSweeper(Sweeper):
             self.check_file(str(chosen.value()))
         named = self.config.hydra.sweep.dir
         place = None if named == "." else str(named)
+        self.is_resumed = "resume" in by_key
         if resume := by_key.pop("resume", None):
             place = str(resume.value())
             if resume.is_sweep_override() or not is_sweep(place):
@@ -156,6 +163,8 @@ class GridSweeper(Sweeper):
 
     def open(self, place: str | None) -> Sweep:
         """Make or find the directory of the sweep."""
+        if place and is_sweep(place) and (Path(place) / STUDY_FILE).exists() != self.IS_SEARCH:
+            raise UsageError(f"{place} holds {'no ' * self.IS_SEARCH}search: name another hydra.sweep.dir=DIR")
         sweep = Sweep.create(place, self.config.name)
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)
@@ -183,37 +192,41 @@ class SearchSweeper(GridSweeper):
         seed: of the draws.
     """
 
+    IS_SEARCH = True
+
     def __init__(self, params: Mapping[str, Any], trials: int, startup_trials: int, seed: int) -> None:
         super().__init__(params)
         self.settings = {"trials": trials, "startup_trials": startup_trials, "seed": seed}
 
     def sweep(self, arguments: list[str]) -> Any:
         for name, value in self.settings.items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise UsageError(f"hydra.sweeper.{name}={value}: must be a whole number of at least 0")
+            least = 1 if name == "trials" else 0
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UsageError(f"hydra.sweeper.{name}={value}: must be a whole number of at least {least}")
         try:
             from mnist_lightning.search import Search
         except ImportError as error:
             raise UsageError(
                 f"{error}: a search needs the extra `search`: python -m pip install 'optuna>=5'"
             ) from error
+        from mnist_lightning import console
         from mnist_lightning.jobs import run_side_by_side
 
         overrides, place = self.read(arguments)
         searched = [override for override in overrides if override.is_sweep_override()]
         space = {override.get_key_element(): distribution(override) for override in searched}
         fixed = [f"{o.get_key_element()}={o.get_value_element_as_str()}" for o in overrides if o not in searched]
-        fixed += self.for_jobs()
+        fixed = sorted([*fixed, *self.for_jobs()])
         config = self.compose_ends(space, fixed)
         launcher = self.launcher()
         if not isinstance(launcher, ProcessLauncher):
             raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
         with self.open(place) as sweep:
             search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, **self.settings)
-            say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
+            console.say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
             run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
             self.show(sweep)
-            sweep.check_answered(len(search.open_trials))
+            sweep.check_answered(len(search.open_trials), len(sweep.jobs))
 
     def compose_ends(self, space: Mapping[str, Any], fixed: list[str]) -> DictConfig:
         """Check the ends of every interval and every listed value, and return one of the configurations.
@@ -229,12 +242,6 @@ class SearchSweeper(GridSweeper):
             if not config.data.val_size:
                 raise UsageError("data.val_size=0: a search compares by held-out images: data.val_size=5000")
         return config
-
-
-def say(text: str) -> None:
-    from mnist_lightning.console import CONSOLE
-
-    CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def flags() -> list[str]:

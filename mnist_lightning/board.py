@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from mnist_lightning.console import CONSOLE
+from mnist_lightning.console import CONSOLE, say
 
 PROGRESS = re.compile(r"epoch +(\d+)/(\d+)(?:  step (\d+)/(\d+))?")  # as callbacks.Recorder reports it
 
@@ -40,10 +40,11 @@ class Board:
         if not CONSOLE.is_terminal:
             return
         table = Table.grid(padding=(0, 2))
+        width = max(6, min(24, CONSOLE.width - 75))
         for name, (part, epoch, reached, seconds) in self.lines.items():
             table.add_row(
                 name,
-                ProgressBar(total=1, completed=part, width=24, complete_style="cyan", finished_style="green"),
+                ProgressBar(total=1, completed=part, width=width, complete_style="cyan", finished_style="green"),
                 epoch,
                 reached,
                 seconds,
@@ -63,7 +64,7 @@ class Board:
             f"{seconds:.1f} s",
         ]
         style = None if status in ("finished", "pruned") else "red"
-        CONSOLE.print("  ".join(filter(None, parts)), style=style, highlight=False, markup=False, soft_wrap=True)
+        say("  ".join(filter(None, parts)), style)
         self.refresh()
 
 

@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import math
+import os
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
@@ -87,7 +88,8 @@ class Leaderboard:
         self.waiting = list(waiting)
         rows: dict[str, Row] = {}
         for run in self.runs:
-            rows.setdefault(fingerprint(run.settings), Row(run.settings)).runs.append(run)
+            same = fingerprint(run.settings) if run.settings else str(run.directory)
+            rows.setdefault(same, Row(run.settings)).runs.append(run)
         finished = [run for run in self.runs if run.is_finished]
         self.stage = "val" if finished and all(run.results.get("val") for run in finished) else "test"
         self.rows = sorted(rows.values(), key=self._order)
@@ -122,11 +124,13 @@ class Leaderboard:
             return "Accuracies on different data sets do not compare: the rows are ranked within each."
         if self.stage == "val":
             return "Ranked by the accuracy on held-out images; the test set chose nothing."
-        if len([row for row in self.rows if row.finished]) < 2:
+        if not any(row.finished for row in self.rows):
+            return "No run has finished yet."
+        if len(self.rows) < 2:
             return "Accuracy on the test set; with one experiment nothing was chosen by it."
         return (
-            "Ranked by TEST accuracy, because not all runs held images out: the first row was chosen by the test set, "
-            "so its accuracy is too good. To choose, add data.val_size=5000."
+            "Ranked by TEST accuracy, for want of held-out images in every run: the first row was chosen by the test "
+            "set, so its accuracy is too good. To choose, hold images out: data.val_size=N."
         )
 
     @property
@@ -236,14 +240,18 @@ def find(places: Iterable[Path]) -> Leaderboard:
     """
     runs: dict[Path, FoundRun] = {}
     jobs: dict[Path, Job] = {}
-    for place in places:
+    for place in (place.parent.parent if place.suffix == ".ckpt" else place for place in places):
         if not place.exists():
             raise UsageError(f"{place} does not exist: name folders that hold runs")
         for file in sorted(place.rglob(SWEEP_FILE)):
             jobs |= {job.directory.resolve(): job for job in Sweep.open(file.parent).jobs}
         for file in sorted(place.rglob("results.json")):
             job = jobs.get(file.parent.resolve())
-            runs[file.parent.resolve()] = read_run(file.parent, job is not None and job.pruned)
+            try:
+                runs[file.parent.resolve()] = read_run(file.parent, job is not None and job.pruned)
+            except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
+                why = " ".join(str(error).split())
+                raise UsageError(f"{file.parent} can't be compared, its files are damaged: {why}") from error
     waiting = [job.directory for directory, job in jobs.items() if directory not in runs]
     if not runs and not waiting:
         raise UsageError(f"{', '.join(map(str, places))}: no run in there, that is no folder with a results.json")
@@ -251,13 +259,16 @@ def find(places: Iterable[Path]) -> Leaderboard:
 
 
 def read_run(directory: Path, is_pruned: bool = False) -> FoundRun:
+    """Read a run directory; any error means that one of its files is damaged."""
     results = read_results(directory)
-    try:
-        config = yaml.safe_load((directory / "config.yaml").read_text())
-    except FileNotFoundError:  # it ended before it could write one
-        config = {}
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{directory / 'config.yaml'} can't be read: {error}") from error
+    measured = [results[stage]["accuracy"] for stage in ("val", "test") if results.get(stage)]
+    times = [results["total_seconds"]] if measured else []
+    if not all(isinstance(value, int | float) for value in [*measured, *times]):
+        raise TypeError("accuracies and times must be numbers")
+    path = directory / "config.yaml"
+    config = yaml.safe_load(path.read_text()) if path.exists() else {}  # it may end before it writes one
+    if not isinstance(config, dict):
+        raise TypeError("config.yaml holds no settings")
     status = results["status"]
     if status == "running" and not is_in_use(directory):
         status = "killed"
@@ -303,13 +314,19 @@ def reason(run: FoundRun) -> str:
     return f": {run.results['error']}" if run.results.get("error") else ""
 
 
-def write(board: Leaderboard, directory: Path) -> None:
-    """Write leaderboard.csv, leaderboard.md, figures/leaderboard.png and, of a full grid, figures/heat_map.png."""
+def write(board: Leaderboard, directory: Path) -> str:
+    """Write leaderboard.csv, leaderboard.md, figures/leaderboard.png and, of a full grid, figures/heat_map.png.
+
+    Return what was written, in words; nothing is where the directory is read-only.
+    """
+    if not os.access(directory, os.W_OK):
+        return f"{directory} is read-only: no leaderboard.csv written"
+    written = f"written: {directory}/leaderboard.csv, leaderboard.md"
     for name, text in (("leaderboard.csv", board.csv()), ("leaderboard.md", board.markdown())):
         write_atomically(directory / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
     rows = [row for row in board.rows if row.accuracies(board.stage)]
     if not rows:
-        return
+        return written
     from mnist_lightning import figures
 
     label = "validation accuracy (%)" if board.stage == "val" else "test accuracy (%)"
@@ -326,42 +343,35 @@ def write(board: Leaderboard, directory: Path) -> None:
             means, list(map(shown, across)), list(map(shown, down)), name_across, name_down, label
         )
         figures.save(figure, directory / "figures" / "heat_map")
+        return f"{written}, figures/leaderboard.png, figures/heat_map.png"
+    return f"{written}, figures/leaderboard.png"
 
 
 def show(places: Sequence[Path], into: Path | None = None) -> None:
     """Print the table of all runs below `places`, and write it into a directory."""
-    from mnist_lightning.console import CONSOLE
+    from mnist_lightning.console import say
 
     board = find(places)
     header, *rows = board.text().splitlines()
-    CONSOLE.print(f"\n{header}", style="bold", markup=False, highlight=False, soft_wrap=True)
-    CONSOLE.print("\n".join([*rows, ""]), markup=False, highlight=False, soft_wrap=True)
-    for line in filter(None, [board.note, board.verdict]):
-        CONSOLE.print(line, highlight=False, soft_wrap=not CONSOLE.is_terminal)
+    say(f"\n{header}", style="bold")
+    say("\n".join([*rows, "", *filter(None, [board.note, board.verdict])]))
     for run in board.unfinished:
         if run.status != "running":
-            show_end(run)
+            say("\n".join(["", *last_lines(run)]))
     for directory in board.waiting:
-        CONSOLE.print(f"{directory}: not run yet", markup=False, highlight=False, soft_wrap=True)
+        say(f"{directory}: not run yet")
     if into:
-        write(board, into)
-        CONSOLE.print(
-            f"\nwritten: {into}/leaderboard.csv, leaderboard.md, figures/",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"\n{write(board, into)}")
 
 
-def show_end(run: FoundRun) -> None:
-    """Print how a run without a result ended, with the last lines of its output."""
-    from mnist_lightning.console import CONSOLE
-
-    CONSOLE.print(f"\n{run.directory}: {run.status}{reason(run)}", markup=False, highlight=False, soft_wrap=True)
+def last_lines(run: FoundRun) -> list[str]:
+    """Return how a run without a result ended, and the end of its output."""
     log = run.directory / "train.log"
+    lines = [f"{run.directory}: {run.status}{reason(run)}"]
     if log.exists() and run.status in ("failed", "diverged", "killed"):
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-LAST_LINES:]
-        CONSOLE.print("\n".join(f"    {line}" for line in lines), markup=False, highlight=False, soft_wrap=True)
+        written = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines += [f"    {line}" for line in written[-LAST_LINES:]]
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

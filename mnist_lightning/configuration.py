@@ -3,7 +3,6 @@
 import difflib
 import inspect
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_lightning import schema
 from mnist_lightning.errors import UsageError
 from mnist_lightning.run import Run, write_atomically
-from mnist_lightning.sweep import quoted, typed_again
+from mnist_lightning.sweep import is_sweep, quoted, typed_again
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "conf"
 EXTRAS = {  # further launchers of Hydra's own
@@ -139,37 +138,33 @@ def as_override(value: Any) -> str:
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
-def resume_sweep(place: str) -> None:
-    """Become the process that the sweep in `place` was started as, on the same directory.
-
-    Raises:
-        UsageError: the command line would change its jobs.
-    """
-    for change in command_line_overrides():
-        if not change.startswith("resume="):
-            raise UsageError(
-                f"{change}: a resumed sweep stays what it was; what can be changed is hydra.launcher.*. "
-                "For further jobs: the sweep's own command with hydra.sweep.dir=" + place
-            )
-    further = [word for word in sys.argv[1:] if word.startswith("hydra.launcher.")]
-    os.execv(sys.executable, [sys.executable, *typed_again(place, further)])
-
-
 def is_in_process_job() -> bool:
     """Return whether this is a job of a sweep whose launcher runs jobs inside processes of its own."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def with_quoted_paths(arguments: Sequence[str]) -> list[str]:
-    """Return the command line with the names of directories in quotes, because those of a sweep hold , and =.
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """Return the command line as it is meant, before Hydra reads it.
 
-    Unquoted, Hydra would take resume=runs/…/0_lr=0.1,seed=1 for a sweep over two values.
+    Names of directories are put in quotes, because those of a sweep hold , and =: Hydra would take
+    resume=runs/…/0_lr=0.1,seed=1 for a sweep over two values. And resume=SWEEP becomes the command of that sweep.
+
+    Raises:
+        UsageError: see sweep.typed_again.
     """
     named = ("resume=", "output_dir=", "hydra.sweep.dir=")
-    return [
-        f"{key}={quoted(path)}" if word.startswith(named) and path and not path.startswith(("'", '"')) else word
-        for word, (key, _, path) in ((word, word.partition("=")) for word in arguments)
-    ]
+    words, sweep, is_multirun = [], None, False
+    for word in arguments:
+        key, _, value = word.partition("=")
+        if word.startswith(named) and value and not value.startswith(("'", '"')):
+            word = f"{key}={quoted(value)}"
+        if key == "resume" and is_sweep(value):
+            sweep = value
+        is_multirun |= word in ("-m", "--multirun") or key == "sweep"
+        words.append(word)
+    if sweep is None or is_multirun:
+        return words
+    return typed_again(sweep, [word for word in words if not word.startswith("resume=")])
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:

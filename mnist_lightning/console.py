@@ -13,6 +13,14 @@ from mnist_lightning.run import Run, is_main_process, resume_command
 CONSOLE = Console()
 
 
+def say(text: str, style: str | None = None) -> None:
+    """Print a line for a person, as it is; what nobody reads any more is dropped, and the work goes on."""
+    try:
+        CONSOLE.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 class Terminal(logging.Handler):
     """Shows log messages: on a terminal without the reports within an epoch, because the progress bar has those."""
 
@@ -20,10 +28,7 @@ class Terminal(logging.Handler):
         super().__init__(logging.INFO if CONSOLE.is_terminal else logging.DEBUG)
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            CONSOLE.print(record.getMessage(), markup=False, soft_wrap=True)
-        except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the run goes on, and train.log has it all
+        say(record.getMessage())
 
 
 def set_up() -> None:

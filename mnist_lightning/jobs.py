@@ -8,18 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from mnist_lightning.board import Board
+from mnist_lightning.console import say
 from mnist_lightning.run import peek, write_atomically
 
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 0.5  # between two looks at what the jobs have written
-PATIENCE_SECONDS = 60  # for a job to save what it has after a signal; then it is killed
+PATIENCE_SECONDS = 30  # for a job to save what it has after a signal; then it is killed
 
 
 @dataclass
@@ -69,13 +70,16 @@ class Process:
             from mnist_lightning import hparams  # TensorBoard's modules take a while to import, and this is rare
 
             hparams.write_killed(self.directory)
+        if results is None and status == -signal.SIGTERM:
+            return {"status": "interrupted", "epochs": []}  # before it had begun: as if it had not been started
         if status < 0:
             output += f"ended by {signal.Signals(-status).name}\n"
         self.directory.mkdir(parents=True, exist_ok=True)
         write_atomically(self.directory / "train.log", lambda file: file.write((self.log_before + output).encode()))
         if results is None:
-            last = next((line for line in reversed(output.splitlines()) if line.strip()), f"ended with status {status}")
-            results = {"status": "failed", "epochs": [], "error": last.removeprefix("train.py: ")}
+            lines = [line for line in output.splitlines() if line.strip()] or [f"ended with status {status}"]
+            said = [line.removeprefix("train.py: ") for line in lines if line.startswith("train.py: ")]
+            results = {"status": "failed", "epochs": [], "error": (said or lines)[-1]}
             text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
             write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
         return results
@@ -109,28 +113,47 @@ def run_side_by_side(
     free = list(range(slots))
     more = True
     looked = 0.0
-    with Board(total) as board:
-        try:
+    try:
+        with Board(total) as board:
             while running or more:
                 while more and free:
                     job = next(waiting, None)
                     if more := job is not None:
                         directory, overrides = job
-                        running.append(start(directory, [*flags, *overrides], free.pop(0), slots))
+                        with signals_put_off():
+                            running.append(start(directory, [*flags, *overrides], free.pop(0), slots))
                 time.sleep(POLL_SECONDS)
                 if time.perf_counter() - looked > LOOK_SECONDS:
                     looked = time.perf_counter()
                     look(running, board, watcher)
                 for one in [one for one in running if one.process.poll() is not None]:
-                    running.remove(one)
-                    free.append(one.slot)
-                    results = one.close()
-                    word = "killed" if results["status"] == "running" else results["status"]
-                    if watcher:
-                        word = watcher.ended(one.directory, results)
+                    with signals_put_off():
+                        running.remove(one)
+                        free.append(one.slot)
+                        results = one.close()
+                        word = "killed" if results["status"] == "running" else results["status"]
+                        if watcher:
+                            word = watcher.ended(one.directory, results)
                     board.ended(one.directory.name, word, results, one.seconds)
-        finally:
-            stop(running)
+    finally:
+        stop(running)
+
+
+@contextmanager
+def signals_put_off() -> Iterator[None]:
+    """Let a signal that ends the sweep wait until what must not be torn apart is done."""
+    arrived: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: arrived.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived[:1]:
+            signal.raise_signal(number)
 
 
 def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Process:
@@ -164,10 +187,13 @@ def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> N
     board.refresh()
 
 
-def stop(running: Iterable[Process]) -> None:
-    """Stop jobs with SIGTERM, which saves what they need to go on; after a minute they are killed."""
+def stop(running: Sequence[Process]) -> None:
+    """Stop jobs with SIGTERM, which saves what they need to go on; who does not end after half a minute is killed."""
+    if running:
+        say(f"stopping {len(running)} job{'s' * (len(running) > 1)}, which save what they need to go on …")
     for one in running:
-        one.process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(one.process.pid, signal.SIGTERM)  # all processes of a multi-device job
     deadline = time.monotonic() + PATIENCE_SECONDS
     for one in running:
         try:
@@ -181,8 +207,7 @@ def stop(running: Iterable[Process]) -> None:
 def share_of_machine(slot: int, slots: int) -> dict[str, str]:
     """Return the environment for a job: its share of the CPU's threads, and of the GPUs where there are any.
 
-    OMP_NUM_THREADS and CUDA_VISIBLE_DEVICES are divided where they are set, and one GPU is shared where there are more
-    slots than GPUs.
+    An OMP_NUM_THREADS that is set already is left as it is. Where there are more slots than GPUs, some share one.
     """
     environment = dict(os.environ)
     if slots > 1 and "OMP_NUM_THREADS" not in environment:

@@ -309,7 +309,9 @@ def wrong(path: str, value: Any, allowed: str) -> UsageError:
 def unknown(path: str, value: Any, known: Iterable[str]) -> UsageError:
     """Name the nearest right name, and all names that stand in its place."""
     names = list(known)
-    if path in names:
+    if path in (*GROUPS, "experiment", "sweep"):
+        return UsageError(f"{path}={shown(value)}: there is no such option, that is no such file in conf/{path}")
+    if path in names and "." in path:
         group = path.partition(".")[0]
         return UsageError(f"{path}={shown(value)}: the option of {group} that was chosen has no such setting")
     end = path.rpartition(".")[2]

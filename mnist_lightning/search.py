@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from mnist_lightning.errors import UsageError
-from mnist_lightning.sweep import Job, Sweep
+from mnist_lightning.sweep import STUDY_FILE, Job, Sweep
 
-STUDY_FILE = "study.journal"  # of the sweep's directory; optuna-dashboard opens it too
 OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
 
@@ -43,9 +42,10 @@ class Search:
         path = sweep.directory / STUDY_FILE
         storage = JournalStorage(JournalFileBackend(str(path)))
         self.study = optuna.create_study(
-            storage=storage, study_name=sweep.directory.name, direction="maximize", load_if_exists=True,
+            storage=storage, study_name="search", direction="maximize", load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=2),
         )  # fmt: skip
+        self._check()
         drawn = len(self.study.trials)
         mixed = int(
             np.random.SeedSequence((seed, drawn)).generate_state(1)[0]
@@ -53,10 +53,38 @@ class Search:
         self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=startup_trials, seed=mixed, constant_liar=True)
         self.asked: dict[Path, Trial] = {}
 
+    def _check(self) -> None:
+        """Raise UsageError where the study on disk searches something else; its trials would not compare."""
+        if self.study.user_attrs.get("fixed", self.fixed) != self.fixed:
+            before = " ".join(self.study.user_attrs["fixed"])
+            raise UsageError(f"{self.sweep.directory} holds a search with {before}. For a new one: hydra.sweep.dir=DIR")
+        self.study.set_user_attr("fixed", self.fixed)
+        for trial in self.study.trials:
+            if trial.state in OPEN and set(trial.params) < set(self.space):
+                self.study.tell(trial.number, state=TrialState.FAIL)  # this process was killed while it asked
+            elif trial.state != TrialState.FAIL:
+                self._check_space(trial.distributions)
+
+    def _check_space(self, before: Mapping[str, BaseDistribution]) -> None:
+        try:
+            if set(before) != set(self.space):
+                raise ValueError("it searches " + ", ".join(before))
+            for key, distribution in self.space.items():
+                check_distribution_compatibility(before[key], distribution)
+        except ValueError as error:
+            raise UsageError(
+                f"{self.sweep.directory} holds a search of another space: {error}. For a new one: hydra.sweep.dir=DIR"
+            ) from error
+
+    @property
+    def asked_for(self) -> int:
+        """How many trials there are, but for those that were never more than asked for."""
+        return sum(trial.state != TrialState.FAIL for trial in self.study.trials)
+
     @property
     def left(self) -> int:
         """How many trials are still to be run."""
-        return len(self.open_trials) + max(0, self.trials - len(self.study.trials))
+        return len(self.open_trials) + max(0, self.trials - self.asked_for)
 
     def jobs(self) -> Iterator[tuple[Path, list[str]]]:
         """Ask for trials, one whenever a job can be started; those that earlier calls left open first."""
@@ -68,7 +96,7 @@ class Search:
                 self.ended(job.directory, results)
             else:
                 yield job.directory, job.arguments()
-        while len(self.study.trials) < self.trials:
+        while self.asked_for < self.trials:
             job = self.job_of(self.study.ask(self.space))
             yield job.directory, job.arguments()
 
@@ -76,18 +104,15 @@ class Search:
         """Return the job of the trial's number, a new one where there is none.
 
         Raises:
-            UsageError: the study searches other settings.
+            UsageError: the sweep has another job under that number.
         """
-        if set(trial.params) != set(self.space):
-            raise UsageError(
-                f"{self.sweep.directory} holds a search of other settings: {', '.join(trial.params)}. "
-                "For a new one: hydra.sweep.dir=DIR"
-            )
         overrides = [*(f"{key}={value}" for key, value in trial.params.items()), *self.fixed]
         names = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()}
         there = [job for job in self.sweep.jobs if number_of(job) == trial.number]
         job = there[0] if there else self.sweep.add(overrides, names, trial.number)
-        job.overrides, job.pruned = overrides, False
+        if job.overrides != overrides:
+            raise UsageError(f"{job.directory} is not trial {trial.number} of {STUDY_FILE}: they do not belong together")
+        job.pruned = False
         self.sweep.save()
         self.asked[job.directory] = trial
         return job

@@ -27,6 +27,7 @@ from mnist_lightning.run import (
 from mnist_lightning.settings import short_names
 
 SWEEP_FILE = "sweep.json"
+STUDY_FILE = "study.journal"  # of a search; optuna-dashboard opens it too
 NAME_BYTES = 120  # of a job's directory; file systems take 255
 
 
@@ -52,13 +53,15 @@ class Job:
     def arguments(self) -> list[str]:
         """Return what train.py is called with: on from the checkpoint of an interrupted run, or from the beginning.
 
-        What a failed run left is removed.
+        What a failed run left is removed. A finished run must not come here.
         """
         results = self.results
+        assert not self.is_done
         interrupted = results is not None and results["status"] in ("running", "interrupted")
         if interrupted and (self.directory / LAST_CHECKPOINT).exists():
             return [f"resume={quoted(str(self.directory))}"]
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
         return [*self.overrides, f"output_dir={quoted(str(self.directory))}"]
 
 
@@ -87,7 +90,9 @@ class Sweep:
         if directory and is_sweep(directory):
             return cls.open(directory)
         default = Path("runs", f"{name}-sweep", f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
-        return cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
+        sweep = cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
+        sweep.save()
+        return sweep
 
     @classmethod
     def open(cls, place: str | Path) -> Self:
@@ -116,6 +121,8 @@ class Sweep:
         busy = [job.directory for job in self.jobs if is_in_use(job.directory)]
         if busy:
             raise UsageError(f"{busy[0]} is still running: wait for it to end, or stop it")
+        for left in self.directory.glob(".*.output"):  # of a sweep that was killed
+            left.unlink()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -136,6 +143,19 @@ class Sweep:
         self.save()
         return [there[one] for one in wanted]
 
+    def rest(self, planned: Sequence[Job]) -> list[Job]:
+        """Return the jobs beside those `planned`, which further commands have added to this sweep.
+
+        Raises:
+            UsageError: one has settings of Hydra's own, which could run anything if the sweep is a stranger's.
+        """
+        rest = [job for job in self.jobs if job not in planned]
+        for job in rest:
+            for word in job.overrides:
+                if not is_harmless(word):
+                    raise UsageError(f"{job.directory} was started with {word}: type the command that added it again")
+        return rest
+
     def add(self, overrides: list[str], varied: Mapping[str, str], number: int | None = None) -> Job:
         """Add a job, named by its number, else the next one, and what is `varied`."""
         job = Job(self.directory / job_name(len(self.jobs) if number is None else number, varied), overrides)
@@ -150,11 +170,11 @@ class Sweep:
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
         write_atomically(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
 
-    def check_answered(self, left: int) -> None:
+    def check_answered(self, left: int, jobs: int) -> None:
         """Raise RunError where so many jobs are left without an answer."""
         if left:
             raise RunError(
-                f"{left} of {len(self.jobs)} jobs did not finish. Do those again, and no others: "
+                f"{left} of {jobs} jobs did not finish. Do those again, and no others: "
                 f"{resume_command(self.directory)}"
             )
 
@@ -164,20 +184,27 @@ def is_sweep(place: str | Path) -> bool:
 
 
 def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
-    """Return the command line of the sweep in `place`, on the same directory, with `further` overrides of Hydra's.
+    """Return the arguments that the sweep in `place` was started with, on the same directory, and `further` ones.
 
     Raises:
-        UsageError: it has options or settings of Hydra's own, which could run anything if the sweep is a stranger's.
+        UsageError: `further` would change its jobs; or the sweep's own have options or settings of Hydra's, which could
+            run anything if it is a stranger's.
     """
-    words = Sweep.open(place).command[1:]
-    kept = [word for word in words if not word.startswith(("resume=", "hydra.sweep.dir="))]
+    for word in further:
+        if not word.startswith(("hydra.launcher.", "hydra.sweeper.")):
+            raise UsageError(
+                f"{word}: a resumed sweep stays what it was; what can be changed is hydra.launcher.* and, of a search, "
+                f"hydra.sweeper.trials. For further jobs: the sweep's own command with hydra.sweep.dir={place}"
+            )
+    sweep = Sweep.open(place)
+    kept = [word for word in sweep.command[1:] if not word.startswith(("resume=", "hydra.sweep.dir="))]
     for word in kept:
         if (word.startswith("-") and word not in ("-m", "--multirun")) or not is_harmless(word):
             typed = shlex.join(["python", "train.py", *kept, f"hydra.sweep.dir={place}"])
-            raise UsageError(
-                f"{place} was started with {word}, which is not taken over. To go on with it, type: {typed}"
-            )
-    return [sys.argv[0], *kept, f"hydra.sweep.dir={quoted(str(place))}", *further]
+            raise UsageError(f"{place} was started with {word}, which is not taken over. To go on with it, type: {typed}")
+    if not any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in kept):
+        raise UsageError(f"{sweep.directory / SWEEP_FILE} holds no command of a sweep")
+    return [*kept, f"resume={quoted(str(place))}", *further]
 
 
 def is_harmless(word: str) -> bool:

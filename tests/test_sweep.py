@@ -306,7 +306,7 @@ def test_a_sweep_can_be_extended(tmp_path: Path) -> None:
     with Sweep.create(str(tmp_path / "sweep"), "x") as sweep:
         second = sweep.plan([["seed=1"], ["seed=2"], ["seed=2"]])
         with pytest.raises(RunError, match="2 of 3 jobs did not finish"):
-            sweep.check_answered(2)
+            sweep.check_answered(2, 3)
     assert [job.directory.name for job in first] == ["0_seed=0", "1_seed=1"]
     assert [job.directory.name for job in second] == ["1_seed=1", "2_seed=2"]
 
@@ -331,13 +331,19 @@ def test_a_strangers_sweep_starts_nothing_of_its_own(word: str, tmp_path: Path) 
         typed_again(tmp_path, [])
 
 
-def test_a_sweep_is_typed_again_on_its_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+def test_what_a_stranger_added_to_a_sweep_is_not_run(tmp_path: Path) -> None:
+    job = {"directory": "0", "overrides": ["+hydra.callbacks.x._target_=os.system"], "pruned": False}
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["train.py"], "jobs": [job]}))
+    with pytest.raises(UsageError, match=r"was started with \+hydra.callbacks"):
+        Sweep.open(tmp_path).rest([])
+
+
+def test_a_sweep_is_typed_again_on_its_own_directory(tmp_path: Path) -> None:
     command = ["x.py", "-m", "seed=0,1", "hydra.sweep.dir=old", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
     (tmp_path / "sweep.json").write_text(json.dumps({"command": command, "jobs": []}))
-    kept = ["train.py", "-m", "seed=0,1", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
+    kept = ["-m", "seed=0,1", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
     assert typed_again(tmp_path, ["hydra.launcher.jobs=4"]) == [
-        *kept, f"hydra.sweep.dir={quoted(str(tmp_path))}", "hydra.launcher.jobs=4",
+        *kept, f"resume={quoted(str(tmp_path))}", "hydra.launcher.jobs=4",
     ]  # fmt: skip
 
 
@@ -357,10 +363,10 @@ def test_slots_share_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_search_goes_on_with_its_study(program: Program, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna", reason="the extra `search` is not installed")
     command = (
-        "sweep=search", *DIGITS, "data.val_size=100", "trainer.max_epochs=3", "data.batch_size=16,32",
+        "sweep=search", *DIGITS, "data.val_size=100", "trainer.max_epochs=15", "data.batch_size=16,32",
         "hydra.launcher.jobs=2", "hydra.sweep.dir=search",
     )  # fmt: skip
-    process = start(tmp_path, *command, "hydra.sweeper.trials=1", "trainer.max_epochs=40")
+    process = start(tmp_path, *command, "hydra.sweeper.trials=1")
     study_file = tmp_path / "search" / "study.journal"
     while not list(tmp_path.glob("search/0_*/checkpoints/last.ckpt")):
         assert process.poll() is None, process.communicate()
@@ -370,15 +376,14 @@ def test_search_goes_on_with_its_study(program: Program, tmp_path: Path) -> None
     assert process.returncode == 143
     assert "Go on with the rest of the sweep: python train.py resume=search" in errors
     [interrupted] = tmp_path.glob("search/0_*/config.yaml")
-    interrupted.write_text(interrupted.read_text().replace("max_epochs: 40", "max_epochs: 5"))
 
-    ended = program("train.py", *command, "hydra.sweeper.trials=2")
+    ended = program("train.py", "resume=search", "hydra.sweeper.trials=2")
     assert (ended.returncode, ended.stderr) == (0, "")
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study_file)))
     [trial, other] = optuna.load_study(study_name=None, storage=storage).trials
     assert (trial.state.name, other.state.name) == ("COMPLETE", "COMPLETE")
     results = read(interrupted.parent)
-    assert (results["status"], len(results["epochs"])) == ("finished", 5)
+    assert (results["status"], len(results["epochs"])) == ("finished", 15)
     assert trial.value == results["val"]["accuracy"]
     assert trial.intermediate_values.items() >= {1: results["epochs"][0]["val_accuracy"]}.items()
     assert 0.003 <= trial.params["optimizer.lr"] <= 0.3
@@ -433,8 +438,8 @@ def test_a_trial_that_ended_unheard_is_not_run_again(tmp_path: Path) -> None:
         directory, _ = next(search().jobs())
         directory.mkdir()
         (directory / "results.json").write_text(json.dumps({"status": "finished", "val": {"accuracy": 0.5}}))
-        with pytest.raises(UsageError, match=r"holds a search of other settings: optimizer.lr. For a new one"):
-            next(search("seed").jobs())
+        with pytest.raises(UsageError, match=r"holds a search of another space: it searches optimizer.lr. For a new"):
+            search("seed")
         again = search()
         assert again.left == 2, "one of them is only to be told"
         [(other, _)] = again.jobs()
@@ -518,3 +523,22 @@ def test_hparams_tab_as_its_server_tells_it(tensorboard: str, undisturbed: Path)
             assert values["test/accuracy"] == pytest.approx(results["test"]["accuracy"])
             scalars = ask(f"plugin/scalars/scalars?run={session['name']}&tag=test/accuracy")
             assert [step for _, step, _ in scalars] == [89, 179], "no ghost points"
+
+
+def test_resume_runs_what_further_commands_added(tmp_path: Path) -> None:
+    with Sweep.create(str(tmp_path / "sweep"), "x") as sweep:
+        first = sweep.plan([["seed=0"]])
+    with Sweep.create(str(tmp_path / "sweep"), "x") as sweep:
+        sweep.plan([["seed=1"]])
+    with Sweep.open(tmp_path / "sweep") as sweep:
+        planned = sweep.plan([["seed=0"]])
+        assert [job.directory for job in planned] == [job.directory for job in first]
+        assert [job.overrides for job in sweep.rest(planned)] == [["seed=1"]]
+
+
+def test_signals_wait_until_a_job_is_on_the_list() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), jobs.signals_put_off():
+        signal.raise_signal(signal.SIGINT)
+        done.append("not torn apart")
+    assert done
