@@ -150,10 +150,10 @@ def signals_put_off() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in arrived[:1]:
-            signal.raise_signal(number)
+        for put_off, handler in before.items():
+            signal.signal(put_off, handler)
+        for late in arrived[:1]:
+            signal.raise_signal(late)
 
 
 def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Process:

@@ -111,7 +111,9 @@ class Search:
         there = [job for job in self.sweep.jobs if number_of(job) == trial.number]
         job = there[0] if there else self.sweep.add(overrides, names, trial.number)
         if job.overrides != overrides:
-            raise UsageError(f"{job.directory} is not trial {trial.number} of {STUDY_FILE}: they do not belong together")
+            raise UsageError(
+                f"{job.directory} is not trial {trial.number} of {STUDY_FILE}: they do not belong together"
+            )
         job.pruned = False
         self.sweep.save()
         self.asked[job.directory] = trial

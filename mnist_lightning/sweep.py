@@ -174,8 +174,7 @@ class Sweep:
         """Raise RunError where so many jobs are left without an answer."""
         if left:
             raise RunError(
-                f"{left} of {jobs} jobs did not finish. Do those again, and no others: "
-                f"{resume_command(self.directory)}"
+                f"{left} of {jobs} jobs did not finish. Do those again, and no others: {resume_command(self.directory)}"
             )
 
 
@@ -201,7 +200,9 @@ def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
     for word in kept:
         if (word.startswith("-") and word not in ("-m", "--multirun")) or not is_harmless(word):
             typed = shlex.join(["python", "train.py", *kept, f"hydra.sweep.dir={place}"])
-            raise UsageError(f"{place} was started with {word}, which is not taken over. To go on with it, type: {typed}")
+            raise UsageError(
+                f"{place} was started with {word}, which is not taken over. To go on with it, type: {typed}"
+            )
     if not any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in kept):
         raise UsageError(f"{sweep.directory / SWEEP_FILE} holds no command of a sweep")
     return [*kept, f"resume={quoted(str(place))}", *further]
