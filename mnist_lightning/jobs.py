@@ -190,7 +190,7 @@ def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> N
 def stop(running: Sequence[Process]) -> None:
     """Stop jobs with SIGTERM, which saves what they need to go on; who does not end after half a minute is killed."""
     if running:
-        say(f"stopping {len(running)} job{'s' * (len(running) > 1)}, which save what they need to go on …")
+        say("stopping, with everything saved that is needed to go on …")
     for one in running:
         with suppress(ProcessLookupError):
             os.killpg(one.process.pid, signal.SIGTERM)  # all processes of a multi-device job

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mnist_lightning import compare
+from mnist_lightning import compare, figures
 from mnist_lightning.errors import UsageError
 from mnist_lightning.run import Run
 from mnist_lightning.settings import experiment, varied
@@ -135,6 +135,11 @@ def test_files_say_what_the_table_says(tmp_path: Path) -> None:
     assert "| 1 | 64 | 0.2 | 93.00 | finished | 2.0 |" in (tmp_path / "0" / "leaderboard.md").read_text()
     for name in ("leaderboard.png", "heat_map.png"):
         assert (tmp_path / "0" / "figures" / name).stat().st_size > 10_000
+
+
+def test_a_collapsed_run_does_not_flatten_the_others() -> None:
+    assert figures.lower_end([98.0, 97.5, 97.0]) == 97.0
+    assert figures.lower_end([98.0, 97.5, 97.4, 10.0]) == pytest.approx(98 - 4 * (98 - 97.45))
 
 
 def test_waiting_and_pruned_jobs_of_a_sweep_are_told_apart(tmp_path: Path) -> None:
