@@ -196,17 +196,16 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
 
 def test_sweeps_of_the_same_second_keep_apart(tmp_path: Path) -> None:
     both = [start(tmp_path, "-m", f"seed={seed}", *DIGITS) for seed in (5, 6)]
-    while len(list(tmp_path.glob("runs/digits-cnn-sweep/*/sweep.json"))) < 2:
-        assert [process.poll() for process in both] == [None, None]
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("runs/digits-cnn-sweep/*/.0.output"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     for process in both:  # which job belongs to whom is written down; they need not be waited for
         process.terminate()
-    assert [process.wait(100) for process in both] == [143, 143]
-    [sweeps] = [sorted((tmp_path / "runs" / "digits-cnn-sweep").iterdir())]
+    errors = [process.communicate(timeout=100)[1] for process in both]
+    assert [process.returncode for process in both] == [143, 143], errors
+    sweeps = sorted((tmp_path / "runs" / "digits-cnn-sweep").iterdir())
     planned = [json.loads((sweep / "sweep.json").read_text())["jobs"] for sweep in sweeps]
     assert sorted(jobs[0]["overrides"][0] for jobs in planned) == ["seed=5", "seed=6"]
-    for process in both:
-        process.communicate()
 
 
 NASTY = ["a/b c", "x,y", 'it\'s "so"', "größe数", "${oops}", "a=b", "[1,2]", "-1", "\\", "..", "q\\'", " ", "~"]
