@@ -164,7 +164,9 @@ class GridSweeper(Sweeper):
     def open(self, place: str | None) -> Sweep:
         """Make or find the directory of the sweep."""
         if place and is_sweep(place) and (Path(place) / STUDY_FILE).exists() != self.IS_SEARCH:
-            raise UsageError(f"{place} holds {'no ' * self.IS_SEARCH}search: name another hydra.sweep.dir=DIR")
+            raise UsageError(
+                f"{place} holds {'no' if self.IS_SEARCH else 'a'} search: name another hydra.sweep.dir=DIR"
+            )
         sweep = Sweep.create(place, self.config.name)
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)

@@ -7,6 +7,7 @@ import math
 import os
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -105,6 +106,16 @@ class Leaderboard:
         )
 
     @cached_property
+    def ranks(self) -> list[int | None]:
+        """The rank of each row among the finished ones of its data set, from 1."""
+        seen: Counter[Any] = Counter()
+        ranks: list[int | None] = []
+        for row in self.rows:
+            seen[row.settings.get("data.dataset")] += bool(row.finished)
+            ranks.append(seen[row.settings.get("data.dataset")] if row.finished else None)
+        return ranks
+
+    @cached_property
     def columns(self) -> dict[str, str]:
         """The varied settings, {dotted name: name of the column}."""
         return short_names(varied([row.settings for row in self.rows if row.settings]))
@@ -158,13 +169,13 @@ class Leaderboard:
         folded = any(len(row.finished) > 1 for row in self.rows)
         return [
             [
-                str(number) if row.finished else "",
+                str(rank or ""),
                 *(shown(row.settings.get(key)) if row.settings else "?" for key in self.columns),
                 *(spread(row.accuracies(stage), with_count=folded) for stage in self.stages),
                 row.status,
                 "" if row.seconds is None else f"{row.seconds:.1f}",
             ]
-            for number, row in enumerate(self.rows, 1)
+            for rank, row in zip(self.ranks, self.rows, strict=True)
         ]
 
     def text(self) -> str:
@@ -202,11 +213,11 @@ class Leaderboard:
         writer = csv.writer(text, lineterminator="\n")
         measures = [f"{stage}_accuracy_{what}" for stage in self.stages for what in ("mean", "sd")]
         writer.writerow(["rank", *self.columns, *measures, "n", "seeds", "status", "seconds", "runs"])
-        for number, row in enumerate(self.rows, 1):
+        for rank, row in zip(self.ranks, self.rows, strict=True):
             values = [figure for stage in self.stages for figure in moments([a / 100 for a in row.accuracies(stage)])]
             writer.writerow(
                 [
-                    number if row.finished else None,
+                    rank,
                     *(shown(row.settings.get(key)) if row.settings else None for key in self.columns),
                     *(None if value is None else f"{value:.6f}" for value in values),
                     len(row.finished),

@@ -79,6 +79,7 @@ def test_data_sets_are_ranked_apart(tmp_path: Path) -> None:
     make_run(tmp_path / "c", 0.99, config={"data": {"dataset": "other"}})
     board = compare.find([tmp_path])
     assert [row.settings["data.dataset"] for row in board.rows] == ["mnist", "other"]
+    assert board.ranks == [1, 1]
     assert "do not compare" in board.note
     assert not board.verdict
 

@@ -299,6 +299,16 @@ def test_a_sweep_in_use_is_left_alone(tmp_path: Path) -> None:
         pass
 
 
+def test_a_search_and_a_grid_keep_apart(program: Program, tmp_path: Path) -> None:
+    with Sweep.create(str(tmp_path / "grid"), "x"):
+        pass
+    ended = program("train.py", "sweep=search", "data=digits", "data.val_size=100", "hydra.sweep.dir=grid")
+    assert (ended.returncode, ended.stderr) == (2, "train.py: grid holds no search: name another hydra.sweep.dir=DIR\n")
+    (tmp_path / "grid" / "study.journal").touch()
+    ended = program("train.py", "-m", "data=digits", "seed=0,1", "hydra.sweep.dir=grid")
+    assert (ended.returncode, ended.stderr) == (2, "train.py: grid holds a search: name another hydra.sweep.dir=DIR\n")
+
+
 def test_a_sweep_can_be_extended(tmp_path: Path) -> None:
     with Sweep.create(str(tmp_path / "sweep"), "x") as sweep:
         first = sweep.plan([["seed=0"], ["seed=1"]])
