@@ -31,18 +31,16 @@ class Process:
         directory: its run directory, which it makes itself.
         process: train.py.
         slot: which of the places side by side it has.
+        output_file: where it prints to.
         log_before: what train.log held before, in a resumed run.
     """
 
     directory: Path
     process: subprocess.Popen
     slot: int
+    output_file: Path
     log_before: str
     started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def output_file(self) -> Path:
-        return output_file(self.directory)
 
     def output(self, last_bytes: int | None = None) -> str:
         with self.output_file.open("rb") as file:
@@ -53,6 +51,11 @@ class Process:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.started
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the job, to all processes of a multi-device one."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
 
     def close(self) -> dict[str, Any]:
         """Return the results of the job that has ended, and record what only this process knows.
@@ -161,7 +164,8 @@ def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Proce
     directory.parent.mkdir(parents=True, exist_ok=True)
     log = directory / "train.log"
     log_before = log.read_text(errors="replace") if log.exists() else ""
-    with output_file(directory).open("wb") as output:
+    output_file = directory.with_name(f".{directory.name.partition('_')[0]}.output")
+    with output_file.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, sys.argv[0], *arguments],
             stdin=subprocess.DEVNULL,
@@ -170,11 +174,7 @@ def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Proce
             env=share_of_machine(slot, slots),
             start_new_session=True,
         )
-    return Process(directory, process, slot, log_before)
-
-
-def output_file(directory: Path) -> Path:
-    return directory.with_name(f".{directory.name.partition('_')[0]}.output")
+    return Process(directory, process, slot, output_file, log_before)
 
 
 def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> None:
@@ -182,7 +182,7 @@ def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> N
     for one in running:
         results = peek(one.directory)
         if results and watcher and watcher.gives_up(one.directory, results):
-            one.process.terminate()
+            one.terminate()
         board.show(one.directory.name, one.output(last_bytes=2000), results, one.seconds)
     board.refresh()
 
@@ -192,8 +192,7 @@ def stop(running: Sequence[Process]) -> None:
     if running:
         say("stopping, with everything saved that is needed to go on …")
     for one in running:
-        with suppress(ProcessLookupError):
-            os.killpg(one.process.pid, signal.SIGTERM)  # all processes of a multi-device job
+        one.terminate()
     deadline = time.monotonic() + PATIENCE_SECONDS
     for one in running:
         try:

@@ -46,12 +46,10 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=2),
         )  # fmt: skip
         self._check()
-        drawn = len(self.study.trials)
-        mixed = int(
-            np.random.SeedSequence((seed, drawn)).generate_state(1)[0]
-        )  # goes on with other draws than it began
+        # With the number of trials, so that a further call goes on with other draws than the first began with.
+        mixed = int(np.random.SeedSequence((seed, len(self.study.trials))).generate_state(1)[0])
         self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=startup_trials, seed=mixed, constant_liar=True)
-        self.asked: dict[Path, Trial] = {}
+        self.asked: dict[Path, tuple[Trial, Job]] = {}
 
     def _check(self) -> None:
         """Raise UsageError where the study on disk searches something else; its trials would not compare."""
@@ -116,26 +114,25 @@ class Search:
             )
         job.pruned = False
         self.sweep.save()
-        self.asked[job.directory] = trial
+        self.asked[job.directory] = (trial, job)
         return job
 
     def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
         """Report the latest epoch to the study, and return whether the trial is hopeless: worse than the median."""
-        trial = self.asked[directory]
+        trial, job = self.asked[directory]
         known = self.study.trials[trial.number].intermediate_values
         fresh = [epoch for epoch in results["epochs"] if epoch["epoch"] not in known]
         for epoch in fresh:
             trial.report(epoch["val_accuracy"], step=epoch["epoch"])
         if not fresh or fresh[-1]["epoch"] >= self.epochs or not trial.should_prune():
             return False
-        next(job for job in self.sweep.jobs if job.directory == directory).pruned = True
+        job.pruned = True
         self.sweep.save()
         return True
 
     def ended(self, directory: Path, results: Mapping[str, Any]) -> str:
         """Tell the study how the trial ended. One that failed or was stopped stays open, to be run again."""
-        trial = self.asked[directory]
-        job = next(job for job in self.sweep.jobs if job.directory == directory)
+        trial, job = self.asked[directory]
         if results["status"] == "finished":
             job.pruned = False  # it was faster than the signal
             self.study.tell(trial, results["val"]["accuracy"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mnist_lightning import compare, figures
+from mnist_lightning import compare, figures, leaderboard
 from mnist_lightning.errors import UsageError
 from mnist_lightning.run import Run
 from mnist_lightning.settings import experiment, varied
@@ -48,7 +48,7 @@ def test_seeds_are_folded_and_rows_are_ranked(tmp_path: Path) -> None:
         make_run(tmp_path / f"a{seed}", accuracy, seed=seed)
     for seed, accuracy in enumerate((0.97, 0.98)):
         make_run(tmp_path / "below" / f"b{seed}", accuracy, seed=seed, config=lr(0.1))
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert board.columns == {"optimizer.lr": "lr"}
     expected = statistics.stdev([91, 95, 96])
     assert board.cells() == [
@@ -64,11 +64,11 @@ def test_seeds_are_folded_and_rows_are_ranked(tmp_path: Path) -> None:
 def test_validation_ranks_where_all_have_it(tmp_path: Path) -> None:
     make_run(tmp_path / "a", test=0.99, val=0.90)
     make_run(tmp_path / "b", test=0.95, val=0.94, config=lr(0.1))
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert [row.settings["optimizer.lr"] for row in board.rows] == [0.1, 0.01]
     assert board.note == "Ranked by the accuracy on held-out images; the test set chose nothing."
     make_run(tmp_path / "c", test=0.97, config=lr(0.2))
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert [row.settings["optimizer.lr"] for row in board.rows] == [0.01, 0.2, 0.1]
     assert "Ranked by TEST accuracy" in board.note
 
@@ -77,7 +77,7 @@ def test_data_sets_are_ranked_apart(tmp_path: Path) -> None:
     make_run(tmp_path / "a", 0.9)
     make_run(tmp_path / "b", 0.8)
     make_run(tmp_path / "c", 0.99, config={"data": {"dataset": "other"}})
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert [row.settings["data.dataset"] for row in board.rows] == ["mnist", "other"]
     assert board.ranks == [1, 1]
     assert "do not compare" in board.note
@@ -87,7 +87,7 @@ def test_data_sets_are_ranked_apart(tmp_path: Path) -> None:
 def test_one_experiment_chooses_nothing(tmp_path: Path) -> None:
     make_run(tmp_path / "a", seed=0)
     make_run(tmp_path / "b", seed=1)
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert (len(board.rows), board.columns, board.verdict) == (1, {}, "")
     assert "nothing was chosen" in board.note
 
@@ -95,7 +95,7 @@ def test_one_experiment_chooses_nothing(tmp_path: Path) -> None:
 def test_the_same_seed_twice_counts_once(tmp_path: Path) -> None:
     make_run(tmp_path / "old", 0.90, started="2026-01-01T00:00:00+00:00")
     make_run(tmp_path / "new", 0.96, started="2026-01-02T00:00:00+00:00")
-    [row] = compare.find([tmp_path]).rows
+    [row] = leaderboard.find([tmp_path]).rows
     assert row.accuracies("test") == [96.0]
 
 
@@ -106,7 +106,7 @@ def test_every_status_is_named(tmp_path: Path) -> None:
     make_run(tmp_path / "failed", None, status="failed", config=lr(0.3), error="oops")
     alive = make_run(tmp_path / "alive", None, status="running", config=lr(0.4))
     with Run.open(alive):
-        board = compare.find([tmp_path])
+        board = leaderboard.find([tmp_path])
         statuses = {row.settings["optimizer.lr"]: row.status for row in board.rows}
     assert statuses == {0.01: "1 diverged, 1 finished", 0.2: "killed", 0.3: "failed", 0.4: "running"}
     assert board.rows[0].accuracies("test") == [90.0]
@@ -118,7 +118,7 @@ def test_a_run_without_configuration_is_named(tmp_path: Path) -> None:
     make_run(tmp_path / "good")
     early = make_run(tmp_path / "early", None, status="failed", error="no memory")
     (early / "config.yaml").unlink()
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert [row.status for row in board.rows] == ["finished", "failed"]
     assert f"- {early}: failed: no memory" in board.markdown()
     compare.write(board, tmp_path)
@@ -127,7 +127,7 @@ def test_a_run_without_configuration_is_named(tmp_path: Path) -> None:
 def test_files_say_what_the_table_says(tmp_path: Path) -> None:
     for number, (rate, size) in enumerate([(0.1, 32), (0.1, 64), (0.2, 32), (0.2, 64)]):
         make_run(tmp_path / f"{number}", 0.9 + number / 100, config={**lr(rate), "data": {"batch_size": size}})
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert board.grid() == ([0.1, 0.2], [32, 64], [[pytest.approx(90), 92], [91, 93]])
     compare.write(board, tmp_path / "0")
     rows = list(csv.DictReader((tmp_path / "0" / "leaderboard.csv").read_text().splitlines()))
@@ -150,7 +150,7 @@ def test_waiting_and_pruned_jobs_of_a_sweep_are_told_apart(tmp_path: Path) -> No
         sweep.save()
     make_run(jobs[0].directory, 0.9)
     make_run(jobs[1].directory, None, status="interrupted", seed=1)
-    board = compare.find([tmp_path])
+    board = leaderboard.find([tmp_path])
     assert sorted(run.status for run in board.runs) == ["finished", "pruned"]
     assert board.waiting == [jobs[2].directory]
     assert f"- {jobs[2].directory}: not run yet" in board.markdown()
@@ -175,13 +175,13 @@ def test_columns_are_causes_not_their_followers() -> None:
 
 def test_mistakes_get_one_message(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere does not exist: name folders that hold runs"):
-        compare.find([tmp_path / "nowhere"])
+        leaderboard.find([tmp_path / "nowhere"])
     with pytest.raises(UsageError, match=r"no run in there, that is no folder with a results.json"):
-        compare.find([tmp_path])
+        leaderboard.find([tmp_path])
     make_run(tmp_path / "damaged")
     (tmp_path / "damaged" / "results.json").write_text("{")
     with pytest.raises(UsageError, match=r"damaged/results.json can't be read"):
-        compare.find([tmp_path])
+        leaderboard.find([tmp_path])
 
 
 def test_program_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
