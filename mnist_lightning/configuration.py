@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_lightning import schema
 from mnist_lightning.errors import UsageError
 from mnist_lightning.run import Run, write_atomically
+from mnist_lightning.settings import flatten
 from mnist_lightning.sweep import is_sweep, quoted, typed_again
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "conf"
@@ -31,6 +32,7 @@ EXTRAS = {  # further launchers of Hydra's own
     "submitit_local": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
+PATH_WORDS = {"dir", "dirpath", "directory", "path", "root", "folder", "file", "filename"}  # in names of settings
 CONFIG_FILE = "config.yaml"  # in the run directory: everything resolved, enough to run it again
 
 
@@ -96,7 +98,6 @@ def resumed(run: Run, overrides: Sequence[str]) -> DictConfig:
         UsageError: the run has no readable configuration, or an override would make it another experiment.
     """
     config = load(run.directory)
-    config.output_dir = str(run.directory)
     changes = [change for change in overrides if not change.startswith("resume=")]
     for change in changes:
         if not change.startswith(("trainer.", "data.root=", "data.search=")):
@@ -114,7 +115,7 @@ def load(directory: Path) -> DictConfig:
     """Return the checked configuration of the run in `directory`.
 
     Raises:
-        UsageError: there is none, or it asks for what this project does not allow.
+        UsageError: there is none, or it asks for what this project does not allow, or for paths outside of the run.
     """
     path = directory / CONFIG_FILE
     try:
@@ -125,7 +126,28 @@ def load(directory: Path) -> DictConfig:
         raise UsageError(f"{path} can't be read: {error}") from error
     if not isinstance(config, DictConfig) or "output_dir" not in config:
         raise UsageError(f"{path} is not the configuration of a run")
-    return checked(config)
+    config.output_dir = str(directory)  # wherever it was moved to
+    checked(config)
+    check_paths(config, path)
+    return config
+
+
+def check_paths(config: DictConfig, source: Path) -> None:
+    """Refuse a run that would write elsewhere than into its own directory: it may be a stranger's.
+
+    Raises:
+        UsageError: a path among the settings of trainer, logger and callbacks leads out of the run directory.
+    """
+    inside = Path(config.output_dir).resolve()
+    for key, value in flatten({group: resolved(config)[group] for group in ("trainer", "logger", "callbacks")}).items():
+        name = key.rpartition(".")[2]
+        if not isinstance(value, str):
+            continue
+        base = inside if name == "filename" else Path()
+        is_named_so = not PATH_WORDS.isdisjoint(name.split("_"))
+        is_path = is_named_so or Path(value).is_absolute() or ".." in Path(value).parts
+        if is_path and not (base / value).resolve().is_relative_to(inside):
+            raise UsageError(f"{source}: {key}={value} is outside of the run: must be in {config.output_dir}")
 
 
 def command_line_overrides() -> list[str]:

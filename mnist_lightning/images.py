@@ -16,12 +16,14 @@ SIZE, BOX = 28, 20  # pixels
 LARGEST = 512  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
 LEAST_CONTRAST = 16  # of 255: a paler picture is blank
 
+Picture = str | Path | BinaryIO  # a file by its name, or open for reading
+
 
 class PictureError(Exception):
     """A picture can't be read, or nothing is on it."""
 
 
-def read_picture(source: Path | BinaryIO) -> NDArray[np.uint8]:
+def read_picture(source: Picture) -> NDArray[np.uint8]:
     """Return any picture that Pillow reads as greys, uint8 (H, W); what is transparent becomes paper.
 
     Raises:

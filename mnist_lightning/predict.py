@@ -34,9 +34,9 @@ def predict(run: str | Path, paths: Sequence[Path]) -> list[dict[str, Any]]:
     import torch
 
     from mnist_lightning.images import PictureError, prepare, read_picture
-    from mnist_lightning.loading import load_network
+    from mnist_lightning.trained import load_run
 
-    trained = load_network(run)
+    trained = load_run(run)
     answers: list[dict[str, Any]] = []
     for path in paths:
         try:

@@ -63,11 +63,12 @@ class Run:
         """Open an existing run: `place` is its directory or a checkpoint in it.
 
         Raises:
-            UsageError: there is no run.
+            UsageError: there is no run, or a link in it leads out of it.
         """
         directory = Path(place)
         if directory.suffix == ".ckpt":
             directory = directory.parent.parent
+        check_contained(directory)
         return cls(directory, read_results(directory))
 
     @property
@@ -133,6 +134,17 @@ class Run:
         if self.main_process:
             text = json.dumps(self.results, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
+
+
+def check_contained(directory: Path) -> None:
+    """Refuse a run whose files are links to elsewhere: what is written into a stranger's run must stay there.
+
+    Raises:
+        UsageError: a link in `directory` leads out of it.
+    """
+    for path in directory.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
+            raise UsageError(f"{path} is a link out of the run, to {path.resolve()}: put the file itself there")
 
 
 def resume_command(directory: str | Path) -> str:

@@ -15,7 +15,7 @@ from test_train import fit
 from mnist_lightning import predict
 from mnist_lightning.errors import RunError
 from mnist_lightning.images import PictureError, prepare, read_picture
-from mnist_lightning.loading import load_network
+from mnist_lightning.trained import load_run
 
 
 def ring(size: int, radius: float, centre: tuple[float, float], ink: int, paper: int) -> NDArray[np.uint8]:
@@ -104,7 +104,7 @@ def test_a_strangers_checkpoint_runs_nothing(program: Program, tmp_path: Path) -
 
     (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(pickle.dumps(Payload()))
     with pytest.raises(RunError, match=r"last.ckpt is not a checkpoint of this project, or damaged"):
-        load_network(tmp_path / "run")
+        load_run(tmp_path / "run")
     ended = program("train.py", "resume=run", "trainer.max_epochs=2")
     assert ended.returncode == 1
     assert "last.ckpt is not a checkpoint of this project, or damaged" in ended.stderr

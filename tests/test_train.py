@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from mnist_lightning import configuration
-from mnist_lightning.loading import load_network
+from mnist_lightning.trained import load_run
 from mnist_lightning.provenance import weights_sha256
 from mnist_lightning.run import Run
 
@@ -135,7 +135,7 @@ def test_events_are_read_back_by_tag(finished: Path) -> None:
 
 
 def test_last_checkpoint_is_the_result_and_plain(finished: Path) -> None:
-    trained = load_network(finished)
+    trained = load_run(finished)
     assert weights_sha256(trained.network.state_dict()) == read(finished)["weights_sha256"]
     checkpoint = torch.load(finished / "checkpoints" / "last.ckpt", weights_only=True)
     assert set(checkpoint["state_dict"]) == {f"network.{name}" for name in trained.network.state_dict()}
@@ -156,7 +156,7 @@ def test_resumed_run_is_bit_identical_wherever_it_was_moved(finished: Path, tmp_
     (tmp_path / "run").rename(tmp_path / "moved")
     results = go_on(tmp_path / "moved", "trainer.max_epochs=3")
     whole = read(finished)
-    best = [load_network(path / "checkpoints" / "best.ckpt").network for path in (tmp_path / "moved", finished)]
+    best = [load_run(path / "checkpoints" / "best.ckpt").network for path in (tmp_path / "moved", finished)]
     assert weights_sha256(best[0].state_dict()) == weights_sha256(best[1].state_dict())
     assert results["weights_sha256"] == whole["weights_sha256"]
     keys = ("epoch", "train_loss", "test_accuracy", "val_loss")
@@ -188,7 +188,7 @@ def test_two_optimizers_and_schedulers_train(tmp_path: Path, scheduler: str) -> 
 
 def test_run_stopped_within_an_epoch_counts_its_final_weights(tmp_path: Path) -> None:
     results = fit(tmp_path / "run", "data=digits", "trainer.max_steps=100", "logger=none")
-    network = load_network(tmp_path / "run").network
+    network = load_run(tmp_path / "run").network
     images, labels = digits_test_set()
     with torch.inference_mode():
         errors = int((network(images).argmax(1) != labels).sum())
