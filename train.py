@@ -41,8 +41,8 @@ def train(config: DictConfig, run: Run) -> None:
     from lightning.pytorch import seed_everything
 
     from mnist_lightning import console, lean
-    from mnist_lightning.callbacks import Recorder
     from mnist_lightning.module import Classifier
+    from mnist_lightning.recorder import Recorder
 
     console.set_up()
     seed_everything(config.seed, verbose=False)

@@ -1,5 +1,6 @@
 """How a command ends: with the right exit status, and with one message where a person can mend it."""
 
+import os
 import signal
 import sys
 import threading
@@ -28,6 +29,10 @@ def answered(ends_process: bool = True) -> Iterator[None]:
     threading.excepthook = quiet_about_disks
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any more, as after `| head`: not an error, but not the whole job either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except RunError as error:
         say(error)
         sys.exit(error.status)
@@ -46,8 +51,11 @@ def quiet_about_disks(failure: threading.ExceptHookArgs) -> None:
 
 
 def say(error: object) -> None:
+    """Print what went wrong, after the name of the command as it was typed."""
+    program = Path(sys.argv[0])
+    name = f"python -m {program.parent.name}.{program.stem}" if program.parent.name == __package__ else program.name
     if is_main_process():
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -27,22 +27,25 @@ def write(board: Leaderboard, directory: Path) -> str:
     rows = [row for row in board.rows if row.accuracies(board.stage)]
     if not rows:
         return written
-    from mnist_lightning import figures
+    from mnist_lightning import sweep_figures
+    from mnist_lightning.figures import save, save_as_svg
 
     label = "validation accuracy (%)" if board.stage == "val" else "test accuracy (%)"
     names = [", ".join(f"{name}={shown(row.settings.get(key))}" for key, name in board.columns.items()) for row in rows]
     title = rows[0].runs[0].results["name"]
-    figure = figures.leaderboard(
+    figure = sweep_figures.leaderboard(
         [name or title for name in names], [row.accuracies(board.stage) for row in rows], label
     )
-    figures.save(figure, directory / "figures" / "leaderboard")
+    save_as_svg(figure, directory / "figures" / "leaderboard")
+    save(figure, directory / "figures" / "leaderboard")
     if grid := board.grid():
         across, down, means = grid
         name_down, name_across = board.columns.values()
-        figure = figures.heat_map(
+        figure = sweep_figures.heat_map(
             means, list(map(shown, across)), list(map(shown, down)), name_across, name_down, label
         )
-        figures.save(figure, directory / "figures" / "heat_map")
+        save_as_svg(figure, directory / "figures" / "heat_map")
+        save(figure, directory / "figures" / "heat_map")
         return f"{written}, figures/leaderboard.png, figures/heat_map.png"
     return f"{written}, figures/leaderboard.png"
 

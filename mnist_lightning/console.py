@@ -67,7 +67,7 @@ def closing(run: Run) -> str:
     if val := results["val"]:
         lines += [f"val accuracy   {val['accuracy']:.2%}, {val['errors']:,} errors in {val['total']:,} images"]
     lines += [
-        f"time           {results['total_seconds']:.1f} s, of which training and test {results['fit_seconds']:.1f} s",
+        f"time           {run.total_seconds:.1f} s, of which training and test {results['fit_seconds']:.1f} s",
         f"run            {run.directory}",
         "look at it     make tensorboard",
     ]

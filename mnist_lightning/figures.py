@@ -1,16 +1,20 @@
-"""Figures: functions from numbers to a matplotlib Figure, drawn to be read at the size of a README."""
+"""Figures of one run: functions from numbers to a matplotlib Figure, drawn to be read at the size of a README."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from PIL import Image
 
+DOTS_PER_INCH = 150
 INK, MUTED, ACCENT = "#1f2933", "#7b8794", "#1f6feb"
+COLORS = [matplotlib.colormaps["tab10"](digit) for digit in range(10)]
 
 matplotlib.rcParams["svg.hashsalt"] = "mnist-lightning"  # the same figure gives the same file
 
@@ -23,8 +27,7 @@ def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
     """
     percent = 100 * np.asarray(accuracies)
     epochs = np.arange(1, len(percent) + 1)
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_chart(title, "epoch", "test accuracy (%)", size=(7, 4.2))
     axes.plot(epochs, percent, color=ACCENT, marker="o", markersize=6, linewidth=2, clip_on=False, zorder=3)
     axes.axhline(percent[-1], color=MUTED, linestyle="--", linewidth=1.2)
     axes.annotate(
@@ -43,98 +46,119 @@ def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
     axes.set_ylim(percent.min() - margin, percent.max() + 1.5 * margin)
     axes.set_xlim(0.5, len(percent) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch", color=INK, fontsize=11)
-    axes.set_ylabel("test accuracy (%)", color=INK, fontsize=11)
+    return figure
+
+
+def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
+    """Draw how often each true class was read as which: counts, coloured by their share of the row.
+
+    Args:
+        counts: (classes, classes), true by predicted.
+    """
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    figure, axes = one_chart(title, "read as", "true digit", size=(7, 6.6))
+    axes.imshow(shares**0.4, cmap="Blues", vmin=0, vmax=1)  # the root, so that a single error can still be seen
+    for (y, x), count in np.ndenumerate(counts):
+        if count:
+            color = "white" if shares[y, x] > 0.3 else INK
+            axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=10, color=color)
+    right = counts.diagonal() / counts.sum(axis=1).clip(min=1)
+    axes.set_xticks(range(len(counts)))
+    axes.set_yticks(range(len(counts)))
+    beside = axes.secondary_yaxis("right")
+    beside.set_yticks(range(len(counts)), [f"{share:.1%}" for share in right])
+    beside.set_ylabel("of this digit read correctly", color=INK, fontsize=11)
+    beside.tick_params(colors=INK, labelsize=10, length=0)
+    beside.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def precision_recall(precision: NDArray[np.float32], recall: NDArray[np.float32], title: str) -> Figure:
+    """Draw precision against recall for each class.
+
+    Args:
+        precision, recall: fractions, (classes, thresholds), by rising threshold.
+    """
+    figure, axes = one_chart(title, "recall (%)", "precision (%)")
+    for digit, (p, r) in enumerate(zip(100 * precision, 100 * recall, strict=True)):
+        axes.plot(r, p, color=COLORS[digit % 10], linewidth=1.8, label=str(digit))
+    reached = (precision > 0.9) & (recall > 0.9)  # the corner where curves of good networks part
+    low = 90.0 if reached.any(axis=1).all() else 0.0
+    axes.set_xlim(low, 100.2 if low else 102)
+    axes.set_ylim(low, 100.2 if low else 102)
+    axes.legend(title="digit", frameon=False, ncols=2, loc="lower left", labelcolor=INK)
+    return figure
+
+
+def reliability(
+    counts: NDArray[np.int64], confidence: NDArray[np.float32], accuracy: NDArray[np.float32], title: str
+) -> Figure:
+    """Draw accuracy against confidence in bins of equal width, and below how many images each bin has.
+
+    Args:
+        counts: images, (bins,).
+        confidence, accuracy: fractions, means of the bin, (bins,).
+    """
+    figure = Figure(figsize=(6.4, 6))
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    width = 100 / len(counts)
+    filled = counts > 0
+    middles = (np.arange(len(counts)) + 0.5) * width
+    upper.bar(middles[filled], 100 * accuracy[filled], 0.9 * width, color=ACCENT, alpha=0.85, label="accuracy")
+    upper.plot(100 * confidence[filled], 100 * confidence[filled], "o", color=INK, markersize=4, label="confidence")
+    upper.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2)
+    upper.set_ylim(0, 100)
+    upper.legend(frameon=False, loc="upper left", labelcolor=INK)
+    lower.bar(middles, counts, 0.9 * width, color=MUTED)
+    lower.set_yscale("symlog", linthresh=1)
+    lower.set_ylim(bottom=0)
+    lower.set_xlim(0, 100)
+    style(upper, title, "", "read correctly (%)")
+    style(lower, "", "confidence (%)", "images")
+    return figure
+
+
+def one_chart(title: str, across: str, up: str, size: tuple[float, float] = (6.4, 5)) -> tuple[Figure, Axes]:
+    """Return a figure of `size` inches with one empty chart."""
+    figure = Figure(figsize=size)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches
+    axes = figure.add_subplot()
+    style(axes, title, across, up)
+    return figure, axes
+
+
+def style(axes: Axes, title: str, across: str, up: str) -> None:
     axes.set_title(title, loc="left", color=INK, fontsize=12)
+    axes.set_xlabel(across, color=INK, fontsize=11)
+    axes.set_ylabel(up, color=INK, fontsize=11)
     axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
     axes.tick_params(colors=INK, labelsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
-    return figure
 
 
-def leaderboard(names: Sequence[str], accuracies: Sequence[Sequence[float]], label: str) -> Figure:
-    """Draw a line for each experiment: a dot for every seed, a bar from mean - sd to mean + sd, and the mean as a tick.
-
-    Args:
-        names: of the experiments, best first; the first 25 are drawn.
-        accuracies: percent, of each experiment's seeds.
-        label: what the accuracies are.
-    """
-    names, accuracies = names[:25], accuracies[:25]
-    figure = Figure(figsize=(8, 1.2 + 0.36 * len(names)), layout="constrained")
-    axes = figure.add_subplot()
-    for height, values in enumerate(accuracies):
-        mean, deviation = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
-        axes.plot(
-            [mean - deviation, mean + deviation],
-            [height, height],
-            color=ACCENT,
-            alpha=0.3,
-            linewidth=9,
-            solid_capstyle="butt",
-        )
-        axes.plot(mean, height, color=INK, marker="|", markersize=13, markeredgewidth=2)
-        axes.plot(values, [height] * len(values), "o", color=ACCENT, markersize=5, alpha=0.8, markeredgewidth=0)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)  # the best on top
-    lowest = lower_end([float(np.mean(values)) for values in accuracies])
-    for height, values in enumerate(accuracies):
-        if np.mean(values) < lowest:  # off the axis: only its number
-            axes.annotate(f"◂ {np.mean(values):.2f}", (0.01, height), xycoords=("axes fraction", "data"), va="center")
-    if any(np.mean(values) < lowest for values in accuracies):
-        best = max(max(values) for values in accuracies)
-        axes.set_xlim(lowest - 0.15 * (best - lowest), best + 0.05 * (best - lowest))
-    axes.set_xlabel(f"{label}: dots are seeds, | their mean, the bar ± one sd", color=INK, fontsize=10)
-    axes.grid(axis="x", color="#e4e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, labelsize=10)
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(MUTED)
-    return figure
-
-
-def lower_end(percents: Sequence[float]) -> float:
-    """Return where an axis of accuracies begins, so that one that collapsed to chance does not flatten the others."""
-    best, middle = float(np.max(percents)), float(np.median(percents))
-    return max(float(np.min(percents)), best - 4 * max(best - middle, 0.1))
-
-
-def heat_map(
-    values: Sequence[Sequence[float]], across: Sequence[str], down: Sequence[str],
-    label_across: str, label_down: str, label: str,
-) -> Figure:  # fmt: skip
-    """Draw `values` (len(down), len(across)), each with its number in its cell."""
-    cells = np.asarray(values)
-    figure = Figure(figsize=(2.4 + 0.95 * len(across), 1.6 + 0.6 * len(down)), layout="constrained")
-    axes = figure.add_subplot()
-    lowest = lower_end(cells.ravel().tolist())
-    image = axes.imshow(cells, cmap="Blues", aspect="auto", vmin=lowest)
-    dark = (lowest + cells.max()) / 2
-    for (y, x), value in np.ndenumerate(cells):
-        axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=11, color="white" if value > dark else INK)
-    axes.set_xticks(range(len(across)), across)
-    axes.set_yticks(range(len(down)), down)
-    axes.set_xlabel(label_across, color=INK, fontsize=11)
-    axes.set_ylabel(label_down, color=INK, fontsize=11)
-    axes.tick_params(colors=INK, labelsize=10, length=0)
-    axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, extend="min" if cells.min() < lowest else "neither")
-    bar.set_label(label, color=INK, fontsize=10)
-    bar.outline.set_visible(False)
-    return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as `path`.png and `path`.svg."""
+def save(figure: Figure, path: Path) -> NDArray[np.uint8]:
+    """Write `figure` as `path`.png, and return its pixels, uint8 (H, W, 3)."""
+    pixels = draw(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_suffix(".png"), dpi=150, facecolor="white")
+    Image.fromarray(pixels).save(path.with_suffix(".png"))
+    return pixels
+
+
+def save_as_svg(figure: Figure, path: Path) -> None:
+    """Write `figure` as `path`.svg."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path.with_suffix(".svg"), facecolor="white", metadata={"Date": None})
 
 
-def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """Return `figure` as an image, uint8 (H, W, 4), for TensorBoard."""
+def draw(figure: Figure) -> NDArray[np.uint8]:
+    """Return `figure` as an image, uint8 (H, W, 3)."""
+    figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()

@@ -4,6 +4,8 @@ Light ink on a dark ground, the digit scaled into 20×20 without changing its sh
 middle of 28×28.
 """
 
+import io
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +16,7 @@ from scipy import ndimage
 
 SIZE, BOX = 28, 20  # pixels
 LARGEST = 512  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
+MOST_PIXELS = 100_000_000  # of a picture as it comes: more is no photograph of a digit, but a decompression bomb
 LEAST_CONTRAST = 16  # of 255: a paler picture is blank
 
 Picture = str | Path | BinaryIO  # a file by its name, or open for reading
@@ -24,31 +27,50 @@ class PictureError(Exception):
 
 
 def read_picture(source: Picture) -> NDArray[np.uint8]:
-    """Return any picture that Pillow reads as greys, uint8 (H, W); what is transparent becomes paper.
+    """Return any picture that Pillow reads as greys, uint8 (H, W), at most 512 pixels a side.
+
+    What is transparent becomes paper; of a picture that moves, the first frame is taken.
 
     Raises:
         PictureError: it is no picture, or empty, truncated or enormous.
     """
     try:
-        with Image.open(source) as picture:
+        content = Path(source).read_bytes() if isinstance(source, str | Path) else source.read()
+    except OSError as error:
+        raise PictureError(error.strerror or str(error)) from error
+    if not content:
+        raise PictureError("empty: there is nothing in it")
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise PictureError(f"too large: {picture.width:,} × {picture.height:,} pixels. Make it smaller")
             picture.draft("L", (LARGEST, LARGEST))  # JPEG: decoded no larger than needed
-            upright = ImageOps.exif_transpose(picture)
-            if "A" in upright.getbands() or "transparency" in upright.info:
-                upright = upright.convert("RGBA")
-                ink = np.asarray(upright.convert("L"), float)
-                opacity = np.asarray(upright.getchannel("A"), float) + 1e-9
-                light = np.average(ink, weights=opacity) > 128
-                paper = Image.new("RGBA", upright.size, "black" if light else "white")
-                upright = Image.alpha_composite(paper, upright)
-            grey = upright.convert("L")
+            grey = on_paper(ImageOps.exif_transpose(picture))
             grey.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
             return np.asarray(grey)
+    except PictureError:
+        raise
     except UnidentifiedImageError as error:
         raise PictureError("not a picture that Pillow can read") from error
-    except Image.DecompressionBombError as error:
-        raise PictureError("too many pixels: make it smaller") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise PictureError(getattr(error, "strerror", None) or str(error)) from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise PictureError("too large: it has too many pixels. Make it smaller") from error
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        raise PictureError(f"damaged: {error}") from error
+
+
+def on_paper(picture: Image.Image) -> Image.Image:
+    """Return a picture of any mode in greys, with the transparent parts as paper: white, for light ink black."""
+    if picture.mode.startswith(("I", "F")):  # whole or broken numbers of any range
+        values = np.asarray(picture, np.float64)
+        scaled = (values - values.min()) * 255 / max(np.ptp(values), 1e-9)
+        return Image.fromarray(scaled.round().astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        ink = np.asarray(picture.convert("L"), float)
+        opacity = np.asarray(picture.getchannel("A"), float) + 1e-9
+        paper = "black" if np.average(ink, weights=opacity) > 128 else "white"
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture)
+    return picture.convert("L")
 
 
 def prepare(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -63,22 +63,25 @@ def layer_table(network: nn.Module, image_size: int) -> list[tuple[str, str, tup
 
     The shapes are without the batch dimension: (C, H, W) or (features,).
     """
-    rows: list[tuple[str, str, tuple[int, ...], int]] = []
+    blank = torch.zeros(1, 1, image_size, image_size, device=next(network.parameters()).device)
+    return [
+        (name, type(layer).__name__, tuple(output.shape[1:]), sum(p.numel() for p in layer.parameters()))
+        for name, layer, output in layer_outputs(network, blank)
+    ]
 
-    def record(name: str, layer: nn.Module, output: Tensor) -> None:
-        parameters = sum(p.numel() for p in layer.parameters())
-        rows.append((name, type(layer).__name__, tuple(output.shape[1:]), parameters))
 
+def layer_outputs(network: nn.Module, images: Tensor) -> list[tuple[str, nn.Module, Tensor]]:
+    """Send images float (N, 1, H, W) through `network` and return each layer's name, itself and its output."""
+    rows: list[tuple[str, nn.Module, Tensor]] = []
     hooks = [
-        layer.register_forward_hook(lambda layer, _, output, name=name: record(name, layer, output))
+        layer.register_forward_hook(lambda layer, _, output, name=name: rows.append((name, layer, output.clone())))
         for name, layer in network.named_modules()
         if not list(layer.children())
     ]
     was_training = network.training
-    device = next(network.parameters()).device
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, 1, image_size, image_size, device=device))
+            network.eval()(images)
     finally:
         network.train(was_training)
         for hook in hooks:

@@ -1,60 +1,116 @@
 """Which digit is on a person's own pictures: `python -m mnist_lightning.predict RUN IMAGE…`."""
 
 import argparse
+import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mnist_lightning.command import answered
+from mnist_lightning.errors import UsageError
+
+AT_ONCE = 100  # pictures that are prepared and then read together
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per picture; exit status 1 where one could not be read."""
     parser = argparse.ArgumentParser(prog="python -m mnist_lightning.predict", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="pictures of one digit each")
+    parser.add_argument(
+        "images", metavar="IMAGE", nargs="+", help="pictures of one digit each, folders of them, or - for standard input"
+    )
     parser.add_argument("--json", action="store_true", help="print one list of objects")
+    parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw, 28×28")
     options = parser.parse_args(arguments)
-    answers = predict(options.run, options.images)
-    if options.json:
-        print(json.dumps(answers, indent=2))
-    for answer in answers:
+    answers = []
+    for answer in predict(options.run, options.images, options.save_prepared):
+        answers.append(answer)
         if "error" in answer:
             print(f"{answer['file']}: {answer['error']}", file=sys.stderr)
         elif not options.json:
             second = f"else {answer['second']} {answer['second_confidence']:.1%}"
             print(f"{answer['file']}: {answer['digit']}  {answer['confidence']:.1%}  ({second})")
+    if options.json:
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
     return int(any("error" in answer for answer in answers))
 
 
-def predict(run: str | Path, paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return digit, confidence, second guess and its confidence for each picture, or what is wrong with it."""
-    import torch
+def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Yield for each picture digit, confidence, second guess and its confidence, or what is wrong with it.
 
-    from mnist_lightning.images import PictureError, prepare, read_picture
+    Args:
+        run: see `load_run`.
+        names: of files and folders; - is standard input.
+        save_into: a folder for the pictures as the network saw them.
+    """
     from mnist_lightning.trained import load_run
 
     trained = load_run(run)
-    answers: list[dict[str, Any]] = []
-    for path in paths:
+    if save_into is not None:
+        make_folder(save_into)
+    left = pictures(names)
+    while part := list(islice(left, AT_ONCE)):
+        yield from read(trained, part, save_into)
+
+
+def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dict[str, Any]]:
+    """Return the answers to a few pictures, in their order."""
+    import numpy as np
+
+    from mnist_lightning.images import PictureError, prepare, read_picture
+
+    answers: list[dict[str, Any]] = [{"file": name} for name in names]
+    prepared = []
+    for answer in answers:
         try:
-            prepared = prepare(read_picture(path))
+            source = io.BytesIO(sys.stdin.buffer.read()) if answer["file"] == "-" else answer["file"]
+            prepared.append(prepare(read_picture(source)))
+            if save_into is not None:
+                save(prepared[-1], save_into, answer["file"])
         except PictureError as error:
-            answers.append({"file": str(path), "error": str(error)})
-            continue
-        probabilities, digits = trained.probabilities(torch.from_numpy(prepared)[None])[0].sort(descending=True)
-        answers.append(
-            {
-                "file": str(path),
-                "digit": int(digits[0]),
-                "confidence": float(probabilities[0]),
-                "second": int(digits[1]),
-                "second_confidence": float(probabilities[1]),
-            }
-        )
+            answer["error"] = str(error)
+    good = [answer for answer in answers if "error" not in answer]
+    if good:
+        confidences, digits = trained.probabilities(np.stack(prepared)).topk(2)
+        for answer, confidence, digit in zip(good, confidences.tolist(), digits.tolist(), strict=True):
+            answer |= {"digit": digit[0], "confidence": confidence[0]}
+            answer |= {"second": digit[1], "second_confidence": confidence[1]}
     return answers
+
+
+def pictures(names: Iterable[str]) -> Iterator[str]:
+    """Yield `names`, in the place of a folder the pictures in it and in its folders, by their suffixes."""
+    from PIL import Image
+
+    suffixes = Image.registered_extensions()
+    for name in names:
+        if not Path(name).is_dir():
+            yield name
+            continue
+        found = [path for path in Path(name).rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
+        yield from sorted(str(path) for path in found if not path.name.startswith(".")) or [name]
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--save-prepared {folder}: can't be made: {error.strerror}. Name another folder") from error
+
+
+def save(prepared: Any, folder: Path, name: str) -> None:
+    """Write a prepared picture under its own name, with a number where a file of that name exists already."""
+    from PIL import Image
+
+    stem = "stdin" if name == "-" else Path(name).stem
+    path, number = folder / f"{stem}.png", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}.png"
+    Image.fromarray(prepared).save(path)
 
 
 if __name__ == "__main__":

@@ -128,9 +128,14 @@ class Run:
         """What results.json says, whatever an exit status said."""
         return self.results["status"] == "finished"
 
+    @property
+    def total_seconds(self) -> float:
+        """Seconds since the start of the process, and of those before a resume."""
+        return self.seconds_before + process_seconds()
+
     def save(self) -> None:
         """Write results.json."""
-        self.results["total_seconds"] = round(self.seconds_before + process_seconds(), 3)
+        self.results["total_seconds"] = round(self.total_seconds, 3)
         if self.main_process:
             text = json.dumps(self.results, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))

@@ -205,7 +205,7 @@ SETTINGS: dict[str, dict[str, Rule]] = {
     },
     "mnist_lightning.callbacks.LayerTable": {},
     "mnist_lightning.callbacks.Progress": {},
-    "mnist_lightning.callbacks.AccuracyFigure": {"directory": TEXT},
+    "mnist_lightning.callbacks.Figures": {"directory": TEXT},
     "mnist_lightning.dashboard.RunLogger": {"directory": TEXT, "hparams": list_of(TEXT)},
 }
 

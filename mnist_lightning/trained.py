@@ -70,7 +70,7 @@ def as_batch(images: Images) -> Tensor:
     if isinstance(images, str | Path):
         raise ValueError(f"images={images!r}: must be a list, as in [{str(images)!r}]")
     if not isinstance(images, Tensor | np.ndarray):
-        images = np.stack([prepare(read_picture(picture)) for picture in images]) if len(images) else np.zeros(0)
+        images = np.array([prepare(read_picture(picture)) for picture in images])
     batch = torch.as_tensor(images)
     if batch.ndim == 2:
         batch = batch.unsqueeze(0)

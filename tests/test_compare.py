@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mnist_lightning import compare, figures, leaderboard
+from mnist_lightning import compare, leaderboard, sweep_figures
 from mnist_lightning.errors import UsageError
 from mnist_lightning.run import Run
 from mnist_lightning.settings import experiment, varied
@@ -139,8 +139,8 @@ def test_files_say_what_the_table_says(tmp_path: Path) -> None:
 
 
 def test_a_collapsed_run_does_not_flatten_the_others() -> None:
-    assert figures.lower_end([98.0, 97.5, 97.0]) == 97.0
-    assert figures.lower_end([98.0, 97.5, 97.4, 10.0]) == pytest.approx(98 - 4 * (98 - 97.45))
+    assert sweep_figures.lower_end([98.0, 97.5, 97.0]) == 97.0
+    assert sweep_figures.lower_end([98.0, 97.5, 97.4, 10.0]) == pytest.approx(98 - 4 * (98 - 97.45))
 
 
 def test_waiting_and_pruned_jobs_of_a_sweep_are_told_apart(tmp_path: Path) -> None:

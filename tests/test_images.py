@@ -68,6 +68,7 @@ def test_transparent_is_paper(grey: int) -> None:
     picture = Image.merge("RGBA", [Image.new("L", (100, 100), grey)] * 3 + [Image.fromarray(ink)])
     file = io.BytesIO()
     picture.save(file, "PNG")
+    file.seek(0)
     assert np.array_equal(prepare(read_picture(file)), prepare(255 - ink))
 
 

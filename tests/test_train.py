@@ -20,9 +20,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from mnist_lightning import configuration
-from mnist_lightning.trained import load_run
 from mnist_lightning.provenance import weights_sha256
 from mnist_lightning.run import Run
+from mnist_lightning.trained import load_run
 
 
 def compose_config(*overrides: str) -> DictConfig:

@@ -1,0 +1,107 @@
+"""What a network does on a set of images: counts, calibration, and what it takes for what."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_precision_recall_curve,
+    multiclass_recall,
+)
+
+BINS = 15  # of confidence, as Guo et al. 2017, "On Calibration of Modern Neural Networks", have them
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """The images in bins of equal width by confidence, the probability of the predicted class.
+
+    Attributes:
+        counts: int64 (bins,), images in each.
+        confidence, accuracy: float32 (bins,), their means there, fractions; 0 where a bin is empty.
+    """
+
+    counts: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+
+    @property
+    def expected_error(self) -> float:
+        """Expected calibration error, a fraction: how far confidence and accuracy are apart, weighted by the images."""
+        return float(((self.confidence - self.accuracy).abs() * self.counts).sum() / self.counts.sum())
+
+
+class Evaluation:
+    """The answers of a network on labelled images.
+
+    Args:
+        logits: float32 (N, classes).
+        labels: int64 (N,).
+    """
+
+    def __init__(self, logits: Tensor, labels: Tensor) -> None:
+        self.labels = labels
+        self.classes = logits.shape[1]
+        self.loss = float(F.cross_entropy(logits, labels))  # mean over the images, nats
+        self.probabilities = logits.softmax(dim=1)
+        self.confidence, self.predicted = self.probabilities.max(dim=1)
+        self.is_error = self.predicted != labels
+        self.total = len(labels)
+        self.errors = int(self.is_error.sum())
+        self.accuracy = (self.total - self.errors) / self.total
+        self.confusion = multiclass_confusion_matrix(self.predicted, labels, self.classes)  # int64, true by predicted
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Return for each class its number of images, precision, recall and F1 score (fractions)."""
+        scores = [
+            score(self.predicted, self.labels, self.classes, average="none").tolist()
+            for score in (multiclass_precision, multiclass_recall, multiclass_f1_score)
+        ]
+        counts = self.confusion.sum(dim=1).tolist()
+        names = ("class", "images", "precision", "recall", "f1")
+        return [dict(zip(names, row, strict=True)) for row in zip(range(self.classes), counts, *scores, strict=True)]
+
+    def reliability(self, bins: int = BINS) -> Reliability:
+        """Return accuracy against confidence."""
+        bin_of_each = (self.confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)  # bins are open below
+        counts = bin_of_each.bincount(minlength=bins)
+        means = [
+            bin_of_each.bincount(values.double(), minlength=bins) / counts.clamp(min=1)
+            for values in (self.confidence, ~self.is_error)
+        ]
+        return Reliability(counts, *(mean.float() for mean in means))
+
+    def most_confused(self, most: int = 10) -> list[dict[str, int]]:
+        """Return the pairs of classes that were confused most often, in one direction: true, predicted, count."""
+        counts = self.confusion.clone().fill_diagonal_(0)
+        order = counts.flatten().argsort(descending=True, stable=True)[:most].tolist()
+        pairs = [(place // self.classes, place % self.classes) for place in order]
+        return [{"true": t, "predicted": p, "count": int(counts[t, p])} for t, p in pairs if counts[t, p]]
+
+    def most_confident_errors(self, most: int) -> Tensor:
+        """Return the indices of the wrongly read images, int64 (up to `most`,), the most confident first."""
+        errors = self.is_error.nonzero().flatten()
+        return errors[self.confidence[errors].argsort(descending=True, stable=True)][:most]
+
+    def precision_recall(self, thresholds: int = 201) -> tuple[Tensor, Tensor]:
+        """Return precision and recall of each class, float32 (classes, thresholds + 1), by rising threshold."""
+        precision, recall, _ = multiclass_precision_recall_curve(
+            self.probabilities, self.labels, self.classes, thresholds=thresholds
+        )
+        assert isinstance(precision, Tensor) and isinstance(recall, Tensor)  # lists are for thresholds=None
+        return precision, recall
+
+
+@torch.inference_mode()
+def evaluate(network: torch.nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Evaluation:
+    """Return what `network` does on normalized images float32 (N, 1, H, W) and labels int64 (N,), on any device."""
+    was_training = network.training
+    network.eval()
+    logits = torch.cat([network(batch) for batch in images.split(batch_size)])
+    network.train(was_training)
+    return Evaluation(logits.cpu(), labels.cpu())
