@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from mnist_lightning import load_run  # noqa: E402
-from mnist_lightning.images import prepare  # noqa: E402
+from mnist_lightning import load_run
+from mnist_lightning.images import prepare
 
 
 def render(digit: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
@@ -59,8 +59,9 @@ def main() -> None:
     prepared = np.stack([prepare(picture) for picture in pictures])
     seconds = time.perf_counter() - started
     accuracy = [float((run.predict(batch) == labels).float().mean()) for batch in (images, prepared)]
-    print(f"plain test images  {accuracy[0]:.2%}\nown pictures       {accuracy[1]:.2%} of {len(images):,}")
-    print(f"difference         {100 * (accuracy[1] - accuracy[0]):+.2f} points\nto prepare one     {1000 * seconds / len(images):.1f} ms")
+    print(f"the {len(images):,} test images as they are  {accuracy[0]:.2%}")
+    print(f"as pictures                    {accuracy[1]:.2%}, {100 * (accuracy[1] - accuracy[0]):+.2f} points")
+    print(f"to prepare one                 {1000 * seconds / len(images):.1f} ms")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Figures(Callback):
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
 
-    def on_test_end(self, trainer: Trainer, module: Any) -> None:
+    def on_fit_end(self, trainer: Trainer, module: Any) -> None:
         recorder = next(callback for callback in trainer.callbacks if isinstance(callback, Recorder))  # type: ignore[attr-defined]
         epochs = recorder.run.results["epochs"]
         if not trainer.is_global_zero or not epochs:

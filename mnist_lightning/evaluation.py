@@ -56,6 +56,10 @@ class Evaluation:
         self.accuracy = (self.total - self.errors) / self.total
         self.confusion = multiclass_confusion_matrix(self.predicted, labels, self.classes)  # int64, true by predicted
 
+    def counts(self) -> dict[str, Any]:
+        """Return accuracy (fraction), errors and total (images) and loss, as results.json has them."""
+        return {name: getattr(self, name) for name in ("accuracy", "errors", "total", "loss")}
+
     def per_class(self) -> list[dict[str, Any]]:
         """Return for each class its number of images, precision, recall and F1 score (fractions)."""
         scores = [
@@ -88,7 +92,7 @@ class Evaluation:
         errors = self.is_error.nonzero().flatten()
         return errors[self.confidence[errors].argsort(descending=True, stable=True)][:most]
 
-    def precision_recall(self, thresholds: int = 201) -> tuple[Tensor, Tensor]:
+    def precision_recall(self, thresholds: int = 101) -> tuple[Tensor, Tensor]:
         """Return precision and recall of each class, float32 (classes, thresholds + 1), by rising threshold."""
         precision, recall, _ = multiclass_precision_recall_curve(
             self.probabilities, self.labels, self.classes, thresholds=thresholds

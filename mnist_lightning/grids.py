@@ -1,40 +1,35 @@
-"""Figures of images, in rows and columns: functions from arrays to a matplotlib Figure."""
+"""Figures of images in rows and columns: functions from arrays to a matplotlib Figure.
+
+All images of a figure stand in one chart, whose unit is the side of an image: a chart for each would take seconds.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mnist_lightning.figures import INK, MUTED
 
-COLUMNS = 6
 MOST_MAPS = 20  # of one layer
 
 
-def mistakes(
-    images: NDArray[np.uint8], true: Sequence[int], predicted: Sequence[int], confidence: Sequence[float], title: str
-) -> Figure:
-    """Draw wrongly read images, each with what it is, what it was read as, and how confidently.
+def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int = 6) -> Figure:
+    """Draw images, dark where the value is high, each below its caption of up to two lines.
 
     Args:
-        images: (N, H, W), raw.
-        confidence: fractions.
+        images: (N, H, W): uint8, or others of any range; there may be none.
     """
-    rows = max(-(-len(images) // COLUMNS), 1)
-    figure = Figure(figsize=(1.25 * COLUMNS, 0.5 + 1.55 * rows))
-    figure.text(0.02, 1 - 0.16 / figure.get_figheight(), title, color=INK, fontsize=12, va="top")
-    if not len(images):
-        figure.text(0.5, 0.4, "every image was read correctly", color=MUTED, fontsize=12, ha="center")
-    places = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axes in places:
-        axes.set_axis_off()
-    for axes, image, digit, guess, share in zip(places, images, true, predicted, confidence, strict=False):
-        show(axes, image, cmap="gray_r")
-        axes.set_title(f"{digit} read as {guess}\n{share:.1%}", color=INK, fontsize=9)
-    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=1 - 0.85 / figure.get_figheight(), hspace=0.5)
+    rows = max(-(-len(images) // columns), 1)
+    figure, axes = sheet(1.22 * columns, 1.45 * rows, inches=1.02, title=title)
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, top = 1.196 * (index % columns), 1.42 * (index // columns) + 0.42
+        low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
+        tile(axes, image, left, top, "gray_r", low, high)
+        axes.text(left + 0.5, top - 0.06, caption, color=INK, fontsize=9, ha="center")
     return figure
 
 
@@ -44,19 +39,14 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
     Args:
         weights: (N, H, W).
     """
-    columns = min(len(weights), 10)
+    columns, strongest = 10, float(np.abs(weights).max()) or 1.0
     rows = -(-len(weights) // columns)
-    figure = Figure(figsize=(max(0.85 * columns, 4) + 0.8, 0.6 + 0.95 * rows))
-    figure.text(0.02, 1 - 0.14 / figure.get_figheight(), title, color=INK, fontsize=12, va="top")
-    places = figure.subplots(rows, columns, squeeze=False).ravel()
-    strongest = float(np.abs(weights).max()) or 1.0
-    for axes in places:
-        axes.set_axis_off()
-    for index, (axes, kernel) in enumerate(zip(places, weights, strict=False)):
-        show(axes, kernel, cmap="RdBu", low=-strongest, high=strongest)
-        axes.set_title(str(index), color=MUTED, fontsize=8, pad=2)
-    figure.subplots_adjust(left=0.02, right=0.86, bottom=0.04, top=1 - 0.62 / figure.get_figheight())
-    bar = figure.colorbar(places[0].images[0], cax=figure.add_axes((0.89, 0.08, 0.02, 0.6)))
+    figure, axes = sheet(1.12 * columns + 1.1, 1.3 * rows, inches=0.7, title=title)
+    for index, kernel in enumerate(weights):
+        left, top = 1.12 * (index % columns), 1.3 * (index // columns) + 0.25
+        image = tile(axes, kernel, left, top, "RdBu", -strongest, strongest)
+        axes.text(left + 0.5, top - 0.05, str(index), color=MUTED, fontsize=8, ha="center")
+    bar = figure.colorbar(image, cax=axes.inset_axes((1.12 * columns + 0.1, 0.25, 0.2, 1), transform=axes.transData))
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)
     return figure
@@ -68,27 +58,34 @@ def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str) 
     Args:
         layers: a layer's name and its output, (channels, H, W); of each the first 20 channels are drawn.
     """
-    columns = max(min(len(maps), MOST_MAPS) for _, maps in layers)
-    figure = Figure(figsize=(1.7 + 0.5 * columns, 0.5 + 0.62 * len(layers)))
-    figure.text(0.02, 1 - 0.12 / figure.get_figheight(), title, color=INK, fontsize=12, va="top")
-    for axes, (name, maps) in zip(figure.subplots(len(layers), 1, squeeze=False)[:, 0], layers, strict=True):
-        scaled = (maps[:MOST_MAPS] - maps.min()) / max(float(np.ptp(maps)), 1e-9)
-        for column, values in enumerate(scaled):  # in one chart: hundreds of them would take seconds
-            axes.imshow(values, cmap="gray_r", vmin=0, vmax=1, extent=(column + 0.04, column + 0.96, 0.04, 0.96))
-            axes.add_patch(frame(column + 0.04, 0.04, 0.92))
-        axes.set(xlim=(0, columns), ylim=(0, 1), aspect="equal", anchor="W")
-        axes.set_axis_off()
+    columns = max(10, *(min(len(maps), MOST_MAPS) for _, maps in layers))
+    figure, axes = sheet(1.08 * columns + 3, 1.3 * len(layers), inches=0.47, title=title)
+    for row, (name, maps) in enumerate(layers):
+        for column, values in enumerate(maps[:MOST_MAPS]):
+            tile(axes, values, 3 + 1.08 * column, 1.3 * row, "gray_r", maps.min(), maps.max())
         label = f"{name}\n{'×'.join(map(str, maps.shape))}"
-        axes.text(-0.2, 0.5, label, ha="right", va="center", color=INK, fontsize=8)
-    edge = 1.5 / figure.get_figwidth()
-    figure.subplots_adjust(left=edge, right=0.99, bottom=0.02, top=1 - 0.42 / figure.get_figheight(), hspace=0.02)
+        axes.text(2.8, 1.3 * row + 0.5, label, ha="right", va="center", color=INK, fontsize=8)
     return figure
 
 
-def show(axes: Axes, image: NDArray, cmap: str, low: float | None = None, high: float | None = None) -> None:
-    axes.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
-    axes.add_patch(frame(-0.5, -0.5, len(image)))
+def sheet(width: float, height: float, inches: float, title: str) -> tuple[Figure, Axes]:
+    """Return a figure with an empty chart of `width` × `height` units of so many inches, y downwards."""
+    margin, head = 0.15, 0.45  # inches
+    size = (width * inches + 2 * margin, height * inches + margin + head)
+    figure = Figure(figsize=size)
+    place = (margin / size[0], margin / size[1], 1 - 2 * margin / size[0], 1 - (margin + head) / size[1])
+    axes = figure.add_axes(place, xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    figure.text(margin / size[0], 1 - 0.14 / size[1], title, color=INK, fontsize=12, va="top")
+    return figure, axes
 
 
-def frame(left: float, bottom: float, side: float) -> Rectangle:
-    return Rectangle((left, bottom), side, side, fill=False, edgecolor="#cbd2d9", linewidth=0.8)
+def tile(axes: Axes, image: NDArray, left: float, top: float, colors: str, low: float, high: float) -> AxesImage:
+    """Draw `image`, (H, W), one unit wide and high."""
+    axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor="#cbd2d9", linewidth=1))
+    corners = (left, left + 1, top + 1, top)
+    shown = AxesImage(axes, cmap=colors, extent=corners, interpolation="nearest", origin="upper")
+    shown.set_data(image)
+    shown.set_clim(low, high)
+    shown.set_clip_path(axes.patch)
+    return axes.add_image(shown) or shown

@@ -36,6 +36,8 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
     """
     try:
         content = Path(source).read_bytes() if isinstance(source, str | Path) else source.read()
+    except IsADirectoryError as error:
+        raise PictureError("a folder without pictures") from error
     except OSError as error:
         raise PictureError(error.strerror or str(error)) from error
     if not content:

@@ -20,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mnist_lightning.predict", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
     parser.add_argument(
-        "images", metavar="IMAGE", nargs="+", help="pictures of one digit each, folders of them, or - for standard input"
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        help="pictures of a digit each, folders of them, or - for standard input",
     )
     parser.add_argument("--json", action="store_true", help="print one list of objects")
     parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw, 28×28")

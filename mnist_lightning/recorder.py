@@ -72,6 +72,12 @@ class Recorder(Callback):
             parts += [f"{stage} loss {result['loss']:.4f}", f"{stage} accuracy {result['accuracy']:.2%}"]
         log.info("  ".join([*parts, f"{seconds:.1f} s"]))
 
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.fit_seconds_before = self.fit_seconds  # the time of the figures is not counted
+
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.started = time.perf_counter()
+
     def on_test_end(self, trainer: Trainer, module: Any) -> None:
         self._record(module)
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mnist_lightning import figures, grids
+from mnist_lightning.corruptions import corrupted
 from mnist_lightning.evaluation import Evaluation
 from mnist_lightning.network import layer_outputs
 
@@ -21,17 +23,17 @@ def title(results: Mapping[str, Any], epochs: int) -> str:
 def of_evaluation(evaluation: Evaluation, images: Tensor, title: str) -> dict[str, Figure]:
     """Draw what the network makes of `images`, (N, H, W), the ones that were evaluated."""
     worst = evaluation.most_confident_errors(MOST_ERRORS)
+    answers = (evaluation.labels, evaluation.predicted, evaluation.confidence)
+    mistakes = [answer[worst].tolist() for answer in answers]
     precision, recall = evaluation.precision_recall()
     bins = evaluation.reliability()
     return {
         "confusion_matrix": figures.confusion_matrix(
             evaluation.confusion.numpy(), f"{title}: {evaluation.errors:,} errors in {evaluation.total:,} images"
         ),
-        "misclassified": grids.mistakes(
+        "misclassified": grids.captioned(
             images[worst].numpy(),
-            evaluation.labels[worst].tolist(),
-            evaluation.predicted[worst].tolist(),
-            evaluation.confidence[worst].tolist(),
+            [f"{true} read as {guess}\n{share:.1%}" for true, guess, share in zip(*mistakes, strict=True)],
             f"{title}: the most confident of {evaluation.errors:,} errors",
         ),
         "precision_recall": figures.precision_recall(precision.numpy(), recall.numpy(), title),
@@ -53,3 +55,12 @@ def of_network(network: nn.Module, image: Tensor, title: str) -> dict[str, Figur
         weights = first[1].weight.detach().cpu().numpy()  # (filters, 1, H, W): the images are grey
         drawn["filters"] = grids.filters(weights[:, 0], f"{title}: filters of {first[0]}")
     return drawn
+
+
+def of_corruptions(image: Tensor, corrupted_results: Mapping[str, Any], title: str) -> Figure:
+    """Draw one raw image, uint8 (H, W), under each corruption, with the accuracy on all of them."""
+    rows = corrupted_results["corruptions"]
+    examples = [corrupted(image[None], name, corrupted_results["seed"])[0].numpy() for name in rows]
+    captions = [f"{name.replace('_', ' ')}\n{row['accuracy']:.1%}" for name, row in rows.items()]
+    mean = f"{title}: {corrupted_results['mean_accuracy']:.1%} right on average"
+    return grids.captioned(np.stack(examples), captions, mean, columns=5)

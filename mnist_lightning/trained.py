@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mnist_lightning import configuration
+from mnist_lightning import configuration, mnist
 from mnist_lightning.checkpoint import read_checkpoint
-from mnist_lightning.data import normalize
+from mnist_lightning.data import load_digits, normalize
 from mnist_lightning.errors import RunError, UsageError
 from mnist_lightning.images import SIZE, Picture, prepare, read_picture
 from mnist_lightning.run import LAST_CHECKPOINT, check_contained
@@ -63,6 +63,26 @@ class TrainedRun:
         data = self.config.data
         batches = images.split(data.test_batch_size)
         return torch.cat([self.network(normalize(batch, data.mean, data.std)) for batch in batches])
+
+    def test_set(self, folder: str | Path | None = None) -> tuple[Tensor, Tensor]:
+        """Return the raw test images, uint8 (N, 28, 28), and labels, int64 (N,), of the data that the run names.
+
+        Args:
+            folder: holds MNIST/raw as torchvision lays it out; None: where the run looks for it.
+
+        Raises:
+            RunError: MNIST is not there (nothing is downloaded), or a file is damaged.
+        """
+        data = self.config.data
+        if data.dataset != "mnist":
+            *_, images, labels = load_digits()
+        else:
+            places = (folder, ()) if folder else (data.root, data.search)
+            found, looked = mnist.find(*places)
+            if found is None:
+                raise RunError("\n  ".join(["MNIST was not found.", *looked]) + "\nName its folder: --data FOLDER")
+            *_, images, labels = mnist.load(*places)
+        return torch.from_numpy(images), torch.from_numpy(labels).long()
 
 
 def as_batch(images: Images) -> Tensor:

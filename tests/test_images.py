@@ -2,8 +2,9 @@
 
 import io
 import json
-import pickle
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from PIL import Image
 from test_train import fit
 
 from mnist_lightning import predict
-from mnist_lightning.errors import RunError
 from mnist_lightning.images import PictureError, prepare, read_picture
 from mnist_lightning.trained import load_run
 
@@ -72,42 +72,83 @@ def test_transparent_is_paper(grey: int) -> None:
     assert np.array_equal(prepare(read_picture(file)), prepare(255 - ink))
 
 
-def test_predict_answers_each_picture(program: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fit(tmp_path / "run", "data=digits", "trainer.max_epochs=3", "logger=none")
-    Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(tmp_path / "zero.jpg")
-    (tmp_path / "text.png").write_text("no picture")
-    (tmp_path / "empty.png").touch()
-    Image.new("L", (30, 30), 255).save(tmp_path / "blank.png")
-    names = ["zero.jpg", "text.png", "empty.png", "blank.png", "missing.png"]
-    ended = program("-m", "mnist_lightning.predict", "run", *names)
-    assert ended.returncode == 1
-    assert ended.stdout.startswith("zero.jpg: 0  ")
-    said = dict(line.split(": ", 1) for line in ended.stderr.splitlines())
-    assert said == {
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_any_range_of_greys_is_read(kind: type, tmp_path: Path) -> None:
+    zero = ring(100, 20, (50, 50), 10, 240)
+    Image.fromarray((zero.astype(np.float64) * 200).astype(kind)).save(tmp_path / "zero.tiff")
+    assert abs(prepare(read_picture(tmp_path / "zero.tiff")).astype(int) - prepare(zero)).max() <= 2
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that reads the digits well enough to know a zero."""
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    fit(directory, "data=digits", "trainer.max_epochs=3", "logger=none")
+    return directory
+
+
+def bad_pictures(folder: Path) -> dict[str, str]:
+    """Write what is no good picture into `folder`, and return what is to be said of it."""
+    (folder / "text.png").write_text("no picture")
+    (folder / "empty.png").touch()
+    Image.new("L", (30, 30), 255).save(folder / "blank.png")
+    Image.new("1", (10_500, 10_500)).save(folder / "bomb.png")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8))
+    noise.save(folder / "whole.png")
+    (folder / "cut.png").write_bytes((folder / "whole.png").read_bytes()[:3000])
+    (folder / "whole.png").unlink()
+    return {
         "text.png": "not a picture that Pillow can read",
-        "empty.png": "not a picture that Pillow can read",
+        "empty.png": "empty: there is nothing in it",
         "blank.png": "blank: nothing stands out from the paper",
+        "bomb.png": "too large: 10,500 × 10,500 pixels. Make it smaller",
+        "cut.png": "damaged: image file is truncated",
         "missing.png": "No such file or directory",
     }
-    capsys.readouterr()
-    status = predict.main([str(tmp_path / "run" / "checkpoints" / "last.ckpt"), str(tmp_path / "zero.jpg"), "--json"])
-    [answer] = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"file", "digit", "confidence", "second", "second_confidence"}
-    assert (status, answer["digit"]) == (0, 0)
 
 
-def test_a_strangers_checkpoint_runs_nothing(program: Program, tmp_path: Path) -> None:
-    fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none")
-
-    class Payload:
-        def __reduce__(self) -> tuple:
-            return Path.touch, (tmp_path / "canary",)
-
-    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(pickle.dumps(Payload()))
-    with pytest.raises(RunError, match=r"last.ckpt is not a checkpoint of this project, or damaged"):
-        load_run(tmp_path / "run")
-    ended = program("train.py", "resume=run", "trainer.max_epochs=2")
+def test_predict_answers_each_picture(run: Path, program: Program, tmp_path: Path) -> None:
+    Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(tmp_path / "zero.jpg")
+    expected = bad_pictures(tmp_path)
+    ended = program("-m", "mnist_lightning.predict", str(run), "zero.jpg", *expected, "zero.jpg")
     assert ended.returncode == 1
-    assert "last.ckpt is not a checkpoint of this project, or damaged" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "canary").exists()
+    assert [line.partition("  ")[0] for line in ended.stdout.splitlines()] == ["zero.jpg: 0"] * 2
+    assert [line.partition(" (")[0] for line in ended.stderr.splitlines()] == [
+        f"{name}: {message}" for name, message in expected.items()
+    ]
+
+
+def test_predict_json_is_one_list(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zero, gone = tmp_path / "zero.png", tmp_path / "gone.png"
+    Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(zero)
+    assert predict.main([str(run / "checkpoints" / "last.ckpt"), str(gone), str(zero), "--json"]) == 1
+    missing, answer = json.loads(capsys.readouterr().out)
+    assert missing == {"file": str(gone), "error": "No such file or directory"}
+    assert list(answer) == ["file", "digit", "confidence", "second", "second_confidence"]
+    assert (answer["file"], answer["digit"]) == (str(zero), 0)
+    probabilities = load_run(run).probabilities([zero])[0]
+    assert answer["confidence"] == pytest.approx(probabilities[0].item(), abs=1e-6)
+    assert answer["second"] == int(probabilities.argsort(descending=True)[1])
+
+
+def test_predict_takes_folders_and_standard_input(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zero = ring(200, 40, (90, 110), 20, 240)
+    for name in ("photos/b.png", "photos/deep/a.jpg", "photos/.hidden.png", "empty/x", "given.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(zero).save(tmp_path / name, "PNG")
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    given = (tmp_path / "given.png").read_bytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
+    monkeypatch.chdir(tmp_path)
+    assert predict.main([str(run), "photos", "-", "--save-prepared", "photos"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "photos/b.png", "photos/deep/a.jpg", "-"
+    ]  # fmt: skip
+    with Image.open("photos/b.png") as untouched, Image.open("photos/b-2.png") as saved:
+        assert untouched.size == (200, 200)
+        assert np.array_equal(np.asarray(saved), prepare(zero))
+    assert {"a.png", "stdin.png"} <= {path.name for path in Path("photos").iterdir()}
+    assert predict.main([str(run), "empty"]) == 1
+    assert capsys.readouterr().err == "empty: a folder without pictures\n"

@@ -17,6 +17,8 @@ from conftest import PROJECT, Program, environment
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 import train
 from mnist_lightning import configuration
@@ -24,14 +26,20 @@ from mnist_lightning.provenance import weights_sha256
 from mnist_lightning.run import Run
 from mnist_lightning.trained import load_run
 
+FIGURES = (
+    "accuracy", "confusion_matrix", "misclassified", "precision_recall", "reliability", "feature_maps", "filters",
+)  # fmt: skip
+
 
 def compose_config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return configuration.checked(compose("config", overrides=list(overrides)))
 
 
-def fit(output_dir: Path, *overrides: str) -> dict[str, Any]:
-    """Train in this process, as train.py's main does, and return results.json."""
+def fit(output_dir: Path, *overrides: str, figures: bool = False) -> dict[str, Any]:
+    """Train in this process, as train.py's main does, and return results.json; figures take a second or two."""
+    if not figures and "callbacks=none" not in overrides:
+        overrides = (*overrides, "~callbacks.figures")
     config = compose_config(f"output_dir={output_dir}", *overrides)
     with Run.create(str(output_dir), config.name, config.seed) as run:
         configuration.save(config, run)
@@ -63,7 +71,14 @@ def read(run: Path) -> dict[str, Any]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three epochs on the digits, with a validation set."""
     directory = tmp_path_factory.mktemp("finished") / "run"
-    fit(directory, "data=digits", "trainer.max_epochs=3", "data.val_size=100", "trainer.log_every_n_steps=30")
+    fit(
+        directory,
+        "data=digits",
+        "trainer.max_epochs=3",
+        "data.val_size=100",
+        "trainer.log_every_n_steps=30",
+        figures=True,
+    )
     return directory
 
 
@@ -79,8 +94,8 @@ def test_run_directory_is_complete(finished: Path) -> None:
         "train.log",
         "checkpoints/last.ckpt",
         "checkpoints/best.ckpt",
-        "figures/accuracy.png",
         "figures/accuracy.svg",
+        *(f"figures/{name}.png" for name in FIGURES),
     }
     last = read(finished)["test"]["accuracy"]
     assert f"Converge to: {100 * last:.0f}%" in (finished / "figures" / "accuracy.svg").read_text()
@@ -128,7 +143,20 @@ def test_events_are_read_back_by_tag(finished: Path) -> None:
     assert set(tags["scalars"]) == {
         "train/loss", "train/learning_rate", "test/loss", "test/accuracy", "val/loss", "val/accuracy"
     }  # fmt: skip
-    assert tags["images"] == ["figures/accuracy"]
+    assert set(tags["images"]) == {f"figures/{name}" for name in FIGURES}
+    texts = {tag: events.Tensors(f"run/{tag}/text_summary")[0] for tag in ("command", "configuration", "layers")}
+    shown = {tag: text.tensor_proto.string_val[0].decode() for tag, text in texts.items()}
+    assert shown["command"].startswith("    python ")
+    assert "    momentum: 0.5" in shown["configuration"]
+    assert "8,490" in shown["layers"]
+    assert {f"digit/{digit}" for digit in range(10)} <= set(tags["tensors"]), "precision and recall"
+    [charts] = events.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(charts.tensor_proto.string_val[0])
+    [loss] = layout.category[0].chart
+    assert list(loss.multiline.tag) == ["train/loss", "val/loss", "test/loss"]
+    assert tags["graph"]
+    graph = {node.op for node in GraphDef.FromString(events._graph).node}
+    assert "aten::_convolution" in graph
     accuracies = [event.value for event in events.Scalars("test/accuracy")]
     assert accuracies == pytest.approx([epoch["test_accuracy"] for epoch in read(finished)["epochs"]])
     assert len(events.Scalars("train/loss")) == 3 * 84 // 30

@@ -1,0 +1,124 @@
+"""What a trained network does on the test images of its run: `python -m mnist_lightning.evaluate RUN`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_lightning.command import answered
+
+if TYPE_CHECKING:  # torch is imported only once the command line is understood
+    from torch import Tensor
+
+    from mnist_lightning.evaluation import Evaluation
+    from mnist_lightning.trained import TrainedRun
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the evaluation and draw it into the run's figures."""
+    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.evaluate", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
+    parser.add_argument("--json", action="store_true", help="print one object")
+    parser.add_argument(
+        "--corrupted", action="store_true", help="also under the fifteen corruptions of MNIST-C (half a minute)"
+    )
+    parser.add_argument("--data", metavar="FOLDER", help="where MNIST/raw is, if not where the run found it")
+    options = parser.parse_args(arguments)
+
+    from mnist_lightning.evaluation import Evaluation
+    from mnist_lightning.trained import load_run
+
+    trained = load_run(options.run)
+    images, labels = trained.test_set(options.data)
+    evaluation = Evaluation(trained.logits(images), labels)
+    found = described(trained, evaluation)
+    if not options.json:
+        print(as_text(found), flush=True)
+    if options.corrupted:
+        found["corrupted"] = under_corruptions(trained, images, labels, is_shown=not options.json)
+    folder = draw(trained, evaluation, images, found)
+    print(json.dumps(found, indent=2) if options.json else f"\nfigures in {folder}")
+    return 0
+
+
+def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]:
+    """Return all that is known of an evaluation, as plain values; shares are fractions."""
+    bins = evaluation.reliability()
+    columns = zip(bins.counts.tolist(), bins.confidence.tolist(), bins.accuracy.tolist(), strict=True)
+    return {
+        "run": str(trained.directory),
+        "checkpoint": trained.checkpoint.name,
+        "epochs": trained.epochs,
+        "dataset": trained.config.data.dataset,
+        "test": evaluation.counts(),
+        "per_class": evaluation.per_class(),
+        "most_confused": evaluation.most_confused(),
+        "expected_calibration_error": bins.expected_error,
+        "reliability": [dict(zip(("images", "confidence", "accuracy"), row, strict=True)) for row in columns],
+        "confusion_matrix": evaluation.confusion.tolist(),
+    }
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """Return the evaluation as a person reads it."""
+    test = found["test"]
+    lines = [
+        f"{found['run']}, {found['checkpoint']} after {found['epochs']} epochs: {found['dataset']}",
+        "",
+        f"test accuracy      {test['accuracy']:.2%}, {test['errors']:,} errors in {test['total']:,} images",
+        f"loss               {test['loss']:.4f}",
+        f"calibration error  {found['expected_calibration_error']:.2%} (expected, {len(found['reliability'])} bins)",
+        "",
+        "digit   images  precision   recall       F1",
+    ]
+    for row in found["per_class"]:
+        scores = f"{row['precision']:>11.2%}{row['recall']:>9.2%}{row['f1']:>9.2%}"
+        lines.append(f"{row['class']:>5}{row['images']:>9,}{scores}")
+    if found["most_confused"]:
+        lines += ["", "most confused"]
+    lines += [f"  {pair['true']} read as {pair['predicted']}  {pair['count']:>4,} ×" for pair in found["most_confused"]]
+    return "\n".join(lines)
+
+
+def under_corruptions(
+    trained: "TrainedRun", images: "Tensor", labels: "Tensor", is_shown: bool, seed: int = 0
+) -> dict[str, Any]:
+    """Evaluate under each corruption, seeded by `seed`, and show a line as soon as it is known."""
+    from mnist_lightning.corruptions import CORRUPTIONS, corrupted
+    from mnist_lightning.evaluation import Evaluation
+
+    rows = {}
+    if is_shown:
+        print("\nunder corruption  accuracy   errors")
+    for name in CORRUPTIONS:
+        rows[name] = Evaluation(trained.logits(corrupted(images, name, seed)), labels).counts()
+        if is_shown:
+            print(f"{name.replace('_', ' '):<16}{rows[name]['accuracy']:>10.2%}{rows[name]['errors']:>9,}", flush=True)
+    mean = sum(row["accuracy"] for row in rows.values()) / len(rows)
+    if is_shown:
+        print(f"{'mean':<16}{mean:>10.2%}")
+    return {"seed": seed, "mean_accuracy": mean, "corruptions": rows}
+
+
+def draw(trained: "TrainedRun", evaluation: "Evaluation", images: "Tensor", found: dict[str, Any]) -> Path:
+    """Write the figures, of another checkpoint than the last into a folder of its name, and return where."""
+    from mnist_lightning import figures, report
+    from mnist_lightning.run import LAST_CHECKPOINT
+
+    folder = trained.directory / "figures"
+    if trained.checkpoint.name != LAST_CHECKPOINT.name:
+        folder /= trained.checkpoint.stem
+    title = report.title(trained.config, trained.epochs)
+    drawn = report.of_evaluation(evaluation, images, title)
+    if "corrupted" in found:
+        drawn["corrupted"] = report.of_corruptions(images[0], found["corrupted"], title)
+    for name, figure in drawn.items():
+        figures.save(figure, folder / name)
+    return folder
+
+
+if __name__ == "__main__":
+    with answered():
+        sys.exit(main())

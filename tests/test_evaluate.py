@@ -1,0 +1,180 @@
+"""The evaluation against hand-made counts, scikit-learn and torchmetrics, and the command against results.json."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from sklearn.metrics import precision_recall_fscore_support
+from test_train import fit, read
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from mnist_lightning import evaluate, figures, grids, load_run, report
+from mnist_lightning.errors import RunError
+from mnist_lightning.evaluation import Evaluation
+from mnist_lightning.network import CNN
+
+
+@pytest.fixture(scope="module")
+def random_evaluation() -> Evaluation:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 10, (3000,), generator=generator)
+    logits = torch.randn(3000, 10, generator=generator) + 2 * F.one_hot(labels, 10)
+    return Evaluation(logits, labels)
+
+
+def test_counts_by_hand() -> None:
+    logits = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 2, 1], [0, 0, 9], [1, 0, 0]])
+    evaluation = Evaluation(logits, torch.tensor([0, 1, 2, 2, 2]))
+    assert evaluation.counts() == {
+        "accuracy": 3 / 5, "errors": 2, "total": 5,
+        "loss": pytest.approx(F.cross_entropy(logits, torch.tensor([0, 1, 2, 2, 2])).item()),
+    }  # fmt: skip
+    assert evaluation.confusion.tolist() == [[1, 0, 0], [0, 1, 0], [1, 1, 1]]
+    assert evaluation.most_confused() == [
+        {"true": 2, "predicted": 0, "count": 1},
+        {"true": 2, "predicted": 1, "count": 1},
+    ]
+    assert evaluation.most_confident_errors(9).tolist() == [2, 4], "by the probability of the wrong answer"
+    assert evaluation.most_confident_errors(1).tolist() == [2]
+
+
+def test_per_class_equals_scikit_learn(random_evaluation: Evaluation) -> None:
+    expected = precision_recall_fscore_support(random_evaluation.labels, random_evaluation.predicted)
+    rows = random_evaluation.per_class()
+    for name, values in zip(("precision", "recall", "f1", "images"), expected, strict=True):
+        np.testing.assert_allclose([row[name] for row in rows], values, rtol=1e-6)
+
+
+def test_calibration_equals_torchmetrics(random_evaluation: Evaluation) -> None:
+    for bins in (10, 15):
+        expected = multiclass_calibration_error(
+            random_evaluation.probabilities, random_evaluation.labels, 10, n_bins=bins
+        )
+        reliability = random_evaluation.reliability(bins)
+        assert reliability.expected_error == pytest.approx(expected.item(), abs=1e-6)
+        assert int(reliability.counts.sum()) == 3000
+
+
+def test_calibration_by_hand() -> None:
+    """Four answers of confidence 0.9, of which one is wrong: 0.15 apart."""
+    logits = torch.tensor([[9.0, 1.0]]).log().expand(4, 2)
+    reliability = Evaluation(logits, torch.tensor([0, 0, 0, 1])).reliability(bins=10)
+    assert reliability.expected_error == pytest.approx(0.15, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("evaluated") / "run"
+    fit(directory, "data=digits", "trainer.max_epochs=2", "data.val_size=100", "logger=none")
+    return directory
+
+
+def test_evaluate_says_what_results_json_says(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main([str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    recorded = read(run)["test"]
+    assert {key: found["test"][key] for key in ("accuracy", "errors", "total")} == {
+        key: recorded[key] for key in ("accuracy", "errors", "total")
+    }
+    assert found["test"]["loss"] == pytest.approx(recorded["loss"], rel=1e-5)
+    assert [found[key] for key in ("run", "checkpoint", "epochs", "dataset")] == [str(run), "last.ckpt", 2, "digits"]
+    confusion = np.array(found["confusion_matrix"])
+    assert confusion.trace() == recorded["total"] - recorded["errors"]
+    assert sum(row["images"] for row in found["per_class"]) == recorded["total"]
+    assert sum(row["images"] for row in found["reliability"]) == recorded["total"]
+    assert len(found["most_confused"]) <= 10
+    assert evaluate.main([str(run)]) == 0
+    text = capsys.readouterr().out
+    assert f"test accuracy      {recorded['accuracy']:.2%}, {recorded['errors']} errors in 360 images" in text
+    first = found["most_confused"][0]
+    assert f"{first['true']} read as {first['predicted']}" in text
+    for name in ("confusion_matrix", "misclassified", "precision_recall", "reliability"):
+        with Image.open(run / "figures" / f"{name}.png") as picture:
+            assert picture.width > 500
+
+
+def test_evaluate_under_corruptions(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = run / "checkpoints" / "best.ckpt"
+    assert evaluate.main([str(best), "--corrupted", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["corrupted"]
+    accuracies = [row["accuracy"] for row in found["corruptions"].values()]
+    assert len(accuracies) == 15
+    assert found["mean_accuracy"] == pytest.approx(sum(accuracies) / 15)
+    assert all(row["total"] == 360 for row in found["corruptions"].values())
+    assert (run / "figures" / "best" / "corrupted.png").exists(), "beside, not over, the figures of the last checkpoint"
+
+
+def test_figures_of_a_perfect_network_are_drawn() -> None:
+    logits = 9.0 * F.one_hot(torch.arange(20) % 10, 10)
+    drawn = report.of_evaluation(Evaluation(logits, torch.arange(20) % 10), torch.rand(20, 28, 28), "all right")
+    for figure in drawn.values():
+        assert figures.draw(figure).shape[2] == 3
+    texts = [text.get_text() for text in drawn["confusion_matrix"].axes[0].texts]
+    assert texts == ["2"] * 10
+    assert "0 errors in 20 images" in drawn["confusion_matrix"].axes[0].get_title(loc="left")
+
+
+def test_network_figures_hold_every_layer() -> None:
+    drawn = report.of_network(CNN(channels=(4, 30)), torch.rand(1, 1, 28, 28), "x")
+    [maps], [kernels] = (drawn[name].axes[:1] for name in ("feature_maps", "filters"))
+    labels = [text.get_text() for text in maps.texts]
+    assert labels[:3] == ["input\n1×28×28", "features.0 Conv2d\n4×24×24", "features.1 MaxPool2d\n4×12×12"]
+    assert len(labels) == 7
+    sizes = [image.get_array().shape for image in maps.images]
+    assert sizes == [(28, 28)] + 4 * [(24, 24)] + 8 * [(12, 12)] + 20 * [(8, 8)] + 40 * [(4, 4)], "at most 20 a layer"
+    assert [image.get_array().shape for image in kernels.images] == 4 * [(5, 5)]
+
+
+def test_captioned_images_keep_their_greys() -> None:
+    figure = grids.captioned(np.full((1, 28, 28), 128, np.uint8), ["grey"], "x")
+    assert figure.axes[0].images[0].get_clim() == (0, 255)
+
+
+def test_missing_mnist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none")
+    trained = load_run(tmp_path / "run")
+    trained.config.data.dataset = "mnist"
+    with pytest.raises(RunError, match=r"MNIST was not found\.[\s\S]*none of the four files[\s\S]*--data FOLDER"):
+        trained.test_set(tmp_path)
+
+
+def test_own_pictures_are_read_nearly_as_well(mnist_root: Path, tmp_path: Path) -> None:
+    """At least 500 test images, laid on paper: at most two points below the plain ones."""
+    from own_pictures import render
+
+    from mnist_lightning.images import prepare
+
+    quick = ("optimizer.lr=0.03", "optimizer.momentum=0.9", "trainer.max_epochs=1", "trainer.limit_train_batches=300")
+    fit(tmp_path / "run", f"data.search=[{mnist_root}]", "data.root=nowhere", "logger=none", *quick)
+    trained = load_run(tmp_path / "run")
+    images, labels = (part[:500] for part in trained.test_set())
+    random = np.random.default_rng(0)
+    pictures = np.stack([prepare(render(image, random)) for image in images.numpy()])
+    plain, own = (float((trained.predict(batch) == labels).float().mean()) for batch in (images, pictures))
+    assert plain > 0.9
+    assert own >= plain - 0.02
+
+
+def test_three_lines_from_python(run: Path, tmp_path: Path) -> None:
+    trained = load_run(run)
+    images, _ = trained.test_set()
+    by_hand = trained.network((images[:, None] / 255 - 0.1555) / 0.2772).softmax(1)
+    torch.testing.assert_close(trained.probabilities(images), by_hand, rtol=0, atol=1e-5)
+    assert torch.equal(trained.predict(images.numpy()), by_hand.argmax(1))
+    assert trained.config.optimizer.lr == 0.01
+    assert trained.predict(images[0]).shape == (1,)
+    Image.fromarray(255 - images[3].numpy()).save(tmp_path / "own.png")
+    assert trained.predict([tmp_path / "own.png", str(tmp_path / "own.png")]).shape == (2,)
+    for wrong, message in (
+        (images.float(), r"torch.float32 and shape \(360, 28, 28\): must be uint8, \(N, 28, 28\)"),
+        (images[:, :20], r"shape \(360, 20, 28\)"),
+        (images[:0], r"shape \(0, 28, 28\)"),
+        ([], "at least one, or a list of files"),
+        ("own.png", r"must be a list, as in \['own.png'\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            trained.predict(wrong)  # type: ignore[arg-type]
