@@ -42,6 +42,10 @@ def checkpoint(write: Callable[[Path], None]) -> Callable[[Path], None]:
     return lambda run: write(run / "checkpoints" / "last.ckpt")
 
 
+def with_payload_alone(path: Path) -> None:
+    path.write_bytes(pickle.dumps(Payload()))
+
+
 def with_payload_inside(path: Path) -> None:
     content = torch.load(path, weights_only=True)
     torch.save(content | {"callbacks": {"Recorder": Payload()}}, path)
@@ -78,7 +82,7 @@ def link(name: str, target: str) -> Callable[[Path], None]:
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
-    "pickle": (checkpoint(lambda path: path.write_bytes(pickle.dumps(Payload())) and None), "not a checkpoint of this"),
+    "pickle": (checkpoint(with_payload_alone), "not a checkpoint of this"),
     "torch pickle": (checkpoint(lambda path: torch.save(Payload(), path)), "not a checkpoint of this"),
     "payload inside": (checkpoint(with_payload_inside), "not a checkpoint of this"),
     "os.system": (setting("model", {"_target_": "os.system", "command": f"touch {CANARY}"}), "_target_=os.system"),
