@@ -22,8 +22,10 @@ from mnist_lightning.run import LAST_CHECKPOINT
 from mnist_lightning.settings import experiment, fingerprint
 
 CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart
-    "loss": {"loss": ["Multiline", ["train/loss", "val/loss", "test/loss"]]},
-    "accuracy": {"accuracy": ["Multiline", ["val/accuracy", "test/accuracy"]]},
+    "training and test": {
+        "loss": ["Multiline", ["train/loss", "val/loss", "test/loss"]],
+        "accuracy": ["Multiline", ["val/accuracy", "test/accuracy"]],
+    }
 }
 
 

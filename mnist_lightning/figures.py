@@ -56,7 +56,7 @@ def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
         counts: (classes, classes), true by predicted.
     """
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    figure, axes = one_chart(title, "read as", "true digit", size=(7, 6.6))
+    figure, axes = one_chart(title, "read as", "true digit", size=(5.6, 5.2))
     axes.imshow(shares**0.4, cmap="Blues", vmin=0, vmax=1)  # the root, so that a single error can still be seen
     for (y, x), count in np.ndenumerate(counts):
         if count:
@@ -67,7 +67,7 @@ def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
     axes.set_yticks(range(len(counts)))
     beside = axes.secondary_yaxis("right")
     beside.set_yticks(range(len(counts)), [f"{share:.1%}" for share in right])
-    beside.set_ylabel("of this digit read correctly", color=INK, fontsize=11)
+    beside.set_ylabel("of these read correctly", color=INK, fontsize=11)
     beside.tick_params(colors=INK, labelsize=10, length=0)
     beside.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -102,7 +102,7 @@ def reliability(
         counts: images, (bins,).
         confidence, accuracy: fractions, means of the bin, (bins,).
     """
-    figure = Figure(figsize=(6.4, 6))
+    figure = Figure(figsize=(5.4, 5))
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     width = 100 / len(counts)
@@ -122,7 +122,7 @@ def reliability(
     return figure
 
 
-def one_chart(title: str, across: str, up: str, size: tuple[float, float] = (6.4, 5)) -> tuple[Figure, Axes]:
+def one_chart(title: str, across: str, up: str, size: tuple[float, float] = (5.4, 4.4)) -> tuple[Figure, Axes]:
     """Return a figure of `size` inches with one empty chart."""
     figure = Figure(figsize=size)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches

@@ -17,14 +17,14 @@ from mnist_lightning.figures import INK, MUTED
 MOST_MAPS = 20  # of one layer
 
 
-def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int = 6) -> Figure:
+def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int = 5) -> Figure:
     """Draw images, dark where the value is high, each below its caption of up to two lines.
 
     Args:
         images: (N, H, W): uint8, or others of any range; there may be none.
     """
     rows = max(-(-len(images) // columns), 1)
-    figure, axes = sheet(1.22 * columns, 1.45 * rows, inches=1.02, title=title)
+    figure, axes = sheet(1.22 * columns, 1.45 * rows, inches=1, title=title)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, top = 1.196 * (index % columns), 1.42 * (index // columns) + 0.42
         low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
@@ -70,7 +70,7 @@ def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str) 
 
 def sheet(width: float, height: float, inches: float, title: str) -> tuple[Figure, Axes]:
     """Return a figure with an empty chart of `width` × `height` units of so many inches, y downwards."""
-    margin, head = 0.15, 0.45  # inches
+    margin, head = 0.15, 0.65  # inches
     size = (width * inches + 2 * margin, height * inches + margin + head)
     figure = Figure(figsize=size)
     place = (margin / size[0], margin / size[1], 1 - 2 * margin / size[0], 1 - (margin + head) / size[1])

@@ -12,7 +12,7 @@ from mnist_lightning.corruptions import corrupted
 from mnist_lightning.evaluation import Evaluation
 from mnist_lightning.network import layer_outputs
 
-MOST_ERRORS = 24  # that are shown
+MOST_ERRORS = 20  # that are shown
 
 
 def title(results: Mapping[str, Any], epochs: int) -> str:
@@ -29,17 +29,19 @@ def of_evaluation(evaluation: Evaluation, images: Tensor, title: str) -> dict[st
     bins = evaluation.reliability()
     return {
         "confusion_matrix": figures.confusion_matrix(
-            evaluation.confusion.numpy(), f"{title}: {evaluation.errors:,} errors in {evaluation.total:,} images"
+            evaluation.confusion.numpy(), f"{title}\n{evaluation.errors:,} errors in {evaluation.total:,} images"
         ),
         "misclassified": grids.captioned(
             images[worst].numpy(),
             [f"{true} read as {guess}\n{share:.1%}" for true, guess, share in zip(*mistakes, strict=True)],
-            f"{title}: the most confident of {evaluation.errors:,} errors",
+            f"{title}\nmost confident of {evaluation.errors:,} errors",
         ),
-        "precision_recall": figures.precision_recall(precision.numpy(), recall.numpy(), title),
+        "precision_recall": figures.precision_recall(
+            precision.numpy(), recall.numpy(), f"{title}\nprecision and recall of each digit"
+        ),
         "reliability": figures.reliability(
             bins.counts.numpy(), bins.confidence.numpy(), bins.accuracy.numpy(),
-            f"{title}: expected calibration error {bins.expected_error:.2%}",
+            f"{title}\nexpected calibration error {bins.expected_error:.2%}",
         ),
     }  # fmt: skip
 
@@ -49,11 +51,11 @@ def of_network(network: nn.Module, image: Tensor, title: str) -> dict[str, Figur
     layers = layer_outputs(network, image)
     maps = [(f"{name} {type(layer).__name__}", output[0].cpu().numpy()) for name, layer, output in layers]
     maps = [("input", image[0].cpu().numpy()), *((name, output) for name, output in maps if output.ndim == 3)]
-    drawn = {"feature_maps": grids.feature_maps(maps, f"{title}: the first test image, layer by layer")}
+    drawn = {"feature_maps": grids.feature_maps(maps, f"{title}\nthe first test image, layer by layer")}
     first = next((name, layer) for name, layer, _ in layers if list(layer.parameters()))
     if isinstance(first[1], nn.Conv2d):
         weights = first[1].weight.detach().cpu().numpy()  # (filters, 1, H, W): the images are grey
-        drawn["filters"] = grids.filters(weights[:, 0], f"{title}: filters of {first[0]}")
+        drawn["filters"] = grids.filters(weights[:, 0], f"{title}\nfilters of {first[0]}")
     return drawn
 
 
@@ -62,5 +64,5 @@ def of_corruptions(image: Tensor, corrupted_results: Mapping[str, Any], title: s
     rows = corrupted_results["corruptions"]
     examples = [corrupted(image[None], name, corrupted_results["seed"])[0].numpy() for name in rows]
     captions = [f"{name.replace('_', ' ')}\n{row['accuracy']:.1%}" for name, row in rows.items()]
-    mean = f"{title}: {corrupted_results['mean_accuracy']:.1%} right on average"
-    return grids.captioned(np.stack(examples), captions, mean, columns=5)
+    mean = f"{title}\n{corrupted_results['mean_accuracy']:.1%} right on average"
+    return grids.captioned(np.stack(examples), captions, mean)

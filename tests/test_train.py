@@ -152,7 +152,7 @@ def test_events_are_read_back_by_tag(finished: Path) -> None:
     assert {f"digit/{digit}" for digit in range(10)} <= set(tags["tensors"]), "precision and recall"
     [charts] = events.Tensors("custom_scalars__config__")
     layout = Layout.FromString(charts.tensor_proto.string_val[0])
-    [loss] = layout.category[0].chart
+    loss, _ = layout.category[0].chart
     assert list(loss.multiline.tag) == ["train/loss", "val/loss", "test/loss"]
     assert tags["graph"]
     graph = {node.op for node in GraphDef.FromString(events._graph).node}
