@@ -1,7 +1,5 @@
-"""How a checkpoint gets to disk, whole or not at all, and back without executing anything that stands in it."""
+"""How Lightning's checkpoints get to disk, whole or not at all."""
 
-import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +7,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from mnist_lightning.errors import RunError, UsageError
+from mnist_lightning.errors import RunError
 from mnist_lightning.run import resume_command, write_atomically
+from mnist_lightning.weights import read_checkpoint
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -52,24 +51,3 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
         return read_checkpoint(Path(path))
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the plain values and tensors of a checkpoint, on the CPU.
-
-    Raises:
-        UsageError: there is none.
-        RunError: it is damaged, or holds anything else than plain values and tensors.
-    """
-    try:
-        with warnings.catch_warnings(action="ignore"):  # what torch thinks of a foreign file, the messages below say
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist: name a run that completed an epoch") from error
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise RunError(
-            f"{path} is not a checkpoint of this project, or damaged. Without it, the run begins anew"
-        ) from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
-        raise RunError(f"{path} is not a checkpoint of this project")
-    return checkpoint

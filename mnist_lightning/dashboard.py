@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_lightning import hparams
-from mnist_lightning.checkpoint import read_checkpoint
 from mnist_lightning.evaluation import Evaluation
 from mnist_lightning.run import LAST_CHECKPOINT
 from mnist_lightning.settings import experiment, fingerprint
+from mnist_lightning.weights import read_checkpoint
 
 CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart
     "training and test": {

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from mnist_lightning import mnist
 from mnist_lightning.errors import UsageError
+from mnist_lightning.network import normalize
 
 DIGITS_TEST_SIZE = 360  # of 1,797: a fifth, 36 of each digit
 
@@ -118,11 +119,6 @@ class ImageDataModule(LightningDataModule):
     def evaluation_stages(self) -> list[str]:
         """What is evaluated after every epoch, in the order of the loaders."""
         return ["val", "test"] if self.val_size else ["test"]
-
-
-def normalize(images: Tensor, mean: float, std: float) -> Tensor:
-    """Return uint8 images (N, H, W) as float32 (N, 1, H, W): scaled to 0..1, then (x - mean) / std."""
-    return images.unsqueeze(1).to(torch.float32).div_(255).sub_(mean).div_(std)  # in place: one copy in memory
 
 
 def load_digits() -> mnist.Arrays:

@@ -59,14 +59,15 @@ def exported(trained: "TrainedRun") -> "ExportedProgram":
     """Return the network as a program from raw images, uint8 (N, 28, 28), to probabilities, float32 (N, 10)."""
     import torch
 
+    from mnist_lightning.network import normalize
+
     class RawImages(torch.nn.Module):
         def __init__(self, network: "nn.Module", mean: float, std: float) -> None:
             super().__init__()
             self.network, self.mean, self.std = network, mean, std
 
         def forward(self, images: "Tensor") -> "Tensor":
-            normalized = (images.unsqueeze(1).to(torch.float32) / 255 - self.mean) / self.std
-            return self.network(normalized).softmax(dim=1)
+            return self.network(normalize(images, self.mean, self.std)).softmax(dim=1)
 
     network = copy.deepcopy(trained.network).to(memory_format=torch.contiguous_format)
     module = RawImages(network, trained.config.data.mean, trained.config.data.std).eval()
@@ -79,7 +80,7 @@ def exported(trained: "TrainedRun") -> "ExportedProgram":
 
 def identity(trained: "TrainedRun") -> dict[str, str]:
     """Return what a file says of itself: the names of the classes, and which weights of which run it holds."""
-    from mnist_lightning.provenance import weights_sha256
+    from mnist_lightning.weights import weights_sha256
 
     config = trained.config
     return {

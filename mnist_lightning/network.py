@@ -1,4 +1,4 @@
-"""The tutorial's convolutional network."""
+"""The tutorial's convolutional network, what it is given, and what its layers make of it."""
 
 from collections.abc import Sequence
 
@@ -56,6 +56,11 @@ class CNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float (N, classes), of normalized images, float (N, 1, image_size, image_size)."""
         return self.classifier(self.features(images))
+
+
+def normalize(images: Tensor, mean: float, std: float) -> Tensor:
+    """Return uint8 images (N, H, W) as float32 (N, 1, H, W): scaled to 0..1, then (x - mean) / std."""
+    return images.unsqueeze(1).to(torch.float32).div_(255).sub_(mean).div_(std)  # in place: one copy in memory
 
 
 def layer_table(network: nn.Module, image_size: int) -> list[tuple[str, str, tuple[int, ...], int]]:

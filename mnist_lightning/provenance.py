@@ -1,6 +1,5 @@
-"""Where a result comes from: the software, the call, the time, and the exact weights."""
+"""Where a result comes from: the software, the call and the time."""
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -42,11 +41,3 @@ def git_state() -> dict[str, Any] | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return {"commit": commit, "dirty": bool(status)}
-
-
-def weights_sha256(state: dict[str, Any]) -> str:
-    """Return the SHA-256 of a state dict's tensors, in its order: equal means bit-identical."""
-    digest = hashlib.sha256()
-    for tensor in state.values():
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

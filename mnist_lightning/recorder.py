@@ -8,8 +8,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from mnist_lightning import console
-from mnist_lightning.provenance import process_seconds, weights_sha256
+from mnist_lightning.provenance import process_seconds
 from mnist_lightning.run import Run, log
+from mnist_lightning.weights import weights_sha256
 
 
 def seed_of(*numbers: int) -> int:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_lightning import configuration, mnist
-from mnist_lightning.checkpoint import read_checkpoint
-from mnist_lightning.data import load_digits, normalize
 from mnist_lightning.errors import RunError, UsageError
 from mnist_lightning.images import SIZE, Picture, prepare, read_picture
+from mnist_lightning.network import normalize
 from mnist_lightning.run import LAST_CHECKPOINT, check_contained
+from mnist_lightning.weights import read_checkpoint
 
 PREFIX = "network."  # of the network's tensors in a checkpoint of the LightningModule
 
@@ -75,6 +75,8 @@ class TrainedRun:
         """
         data = self.config.data
         if data.dataset != "mnist":
+            from mnist_lightning.data import load_digits  # imports Lightning, which nothing else here needs
+
             *_, images, labels = load_digits()
         else:
             places = (folder, ()) if folder else (data.root, data.search)

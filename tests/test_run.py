@@ -14,6 +14,7 @@ from mnist_lightning import provenance
 from mnist_lightning.errors import DivergedError, Interrupted, RunError, UsageError
 from mnist_lightning.network import CNN
 from mnist_lightning.run import Run, make_directory, write_atomically
+from mnist_lightning.weights import weights_sha256
 
 
 def begun(directory: Path) -> Run:
@@ -121,10 +122,10 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 def test_weights_sha256_is_of_the_bytes_in_order() -> None:
     network = CNN().to(memory_format=torch.channels_last)
     digest = hashlib.sha256(b"".join(p.detach().contiguous().numpy().tobytes() for p in network.parameters()))
-    assert provenance.weights_sha256(network.state_dict()) == digest.hexdigest()
+    assert weights_sha256(network.state_dict()) == digest.hexdigest()
     with torch.no_grad():
         next(network.parameters())[3] += 1e-6
-    assert provenance.weights_sha256(network.state_dict()) != digest.hexdigest()
+    assert weights_sha256(network.state_dict()) != digest.hexdigest()
 
 
 def test_age_of_the_process_grows_with_the_clock() -> None:

@@ -22,9 +22,9 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 import train
 from mnist_lightning import configuration
-from mnist_lightning.provenance import weights_sha256
 from mnist_lightning.run import Run
 from mnist_lightning.trained import load_run
+from mnist_lightning.weights import weights_sha256
 
 FIGURES = (
     "accuracy", "confusion_matrix", "misclassified", "precision_recall", "reliability", "feature_maps", "filters",
