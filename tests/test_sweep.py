@@ -25,7 +25,7 @@ from mnist_lightning.errors import RunError, UsageError
 from mnist_lightning.run import Run
 from mnist_lightning.sweep import Sweep, job_name, quoted, typed_again
 
-DIGITS = ("data=digits", "trainer.log_every_n_steps=30")
+DIGITS = ("data=digits", "trainer.log_every_n_steps=30", "~callbacks.figures")  # figures take a second or two
 GRID = ("-m", "optimizer.lr=0.03,0.1", "seed=range(2)", *DIGITS, "trainer.max_epochs=2", "hydra.launcher.jobs=2")
 
 

@@ -292,7 +292,14 @@ def test_stopped_run_goes_on_bit_for_bit(
 
 def test_run_stopped_during_its_start_can_be_resumed(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, str(PROJECT / "train.py"), "data=digits", "trainer=smoke", f"output_dir={run}"]
+    command = [
+        sys.executable,
+        str(PROJECT / "train.py"),
+        "data=digits",
+        "trainer=smoke",
+        "~callbacks.figures",
+        f"output_dir={run}",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     while not (run / "config.yaml").exists():
         assert process.poll() is None
@@ -347,7 +354,7 @@ def test_full_disk_keeps_the_checkpoint_before(program: Program, tmp_path: Path)
 
 
 def test_two_processes_do_what_one_does(program: Program, tmp_path: Path) -> None:
-    common = ("data=digits", "trainer.max_epochs=2", "logger=none", "trainer.accelerator=cpu")
+    common = ("data=digits", "trainer.max_epochs=2", "logger=none", "trainer.accelerator=cpu", "~callbacks.figures")
     one = fit(tmp_path / "one", *common)
     ended = program("train.py", *common, "trainer=ddp", "trainer.devices=2", f"output_dir={tmp_path}/two")
     assert (ended.returncode, ended.stderr) == (0, "")
