@@ -7,7 +7,7 @@ RUN := $(BIN)/python
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format lock tensorboard bench seeds clean
+.PHONY: help setup train test browser-test lint format lock tensorboard bench seeds clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ train: setup ## train the tutorial's experiment; ARGS="trainer.max_epochs=1" are
 
 test: setup ## run every test, without network
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+browser-test: setup ## draw digits in a real Chromium, where chromium and chromedriver are installed; ARGS as for test
+	@$(RUN) -m pytest -m browser -rs $(ARGS)
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check .
@@ -53,6 +56,6 @@ lock: setup ## solve the dependencies of pyproject.toml anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
 
-clean: ## remove .venv and caches; runs/ and data/ stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove .venv, build/ and caches; runs/ and data/ stay
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,279 @@
+// Draw a digit, send it while it is drawn, and show what the network answers. Every request goes to this server.
+
+const SIDE = 280; // of the drawing in its own units, whatever its size on the screen
+const PEN = 20; // width of a stroke
+const STEP = 7; // of the pen, moved by a key
+const PATIENCE = 5000; // milliseconds for an answer
+const PULSE = 2000; // milliseconds between two looks whether the server is there
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+const [drawing, paper, seen, digit, words, bars, gone, run] = [
+  "#drawing", ".paper", "#seen", "#digit", "#words", "#bars", "#gone", "#run",
+].map((name) => document.querySelector(name));
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+let strokes = []; // each a list of points [x, y], 0 to SIDE
+let cleared = []; // the strokes before "clear", for "undo"
+let pointer = null; // the mouse button, finger or pen that draws now
+const pen = { x: SIDE / 2, y: SIDE / 4, isDown: false, isShown: false, arrows: new Set() }; // moved by keys
+
+// What is drawn
+
+function begin(x, y) {
+  cleared = [];
+  strokes.push([[x, y]]);
+  changed();
+}
+
+function extend(x, y) {
+  strokes.at(-1).push([x, y]);
+  changed();
+}
+
+function undo() {
+  pointer = null;
+  pen.isDown = false;
+  if (strokes.length) strokes.pop();
+  else [strokes, cleared] = [cleared, []];
+  changed();
+}
+
+function clear() {
+  pointer = null;
+  pen.isDown = false;
+  if (strokes.length) [strokes, cleared] = [[], strokes];
+  changed();
+}
+
+function changed() {
+  words.ariaBusy = pointer !== null || pen.isDown; // what is read aloud waits until the pen is lifted
+  if (!strokes.length) show(null);
+  paint();
+  ask();
+}
+
+// On the screen, and as the picture that is sent
+
+function paint() {
+  const context = drawing.getContext("2d");
+  const ink = getComputedStyle(drawing).color;
+  context.setTransform(drawing.width / SIDE, 0, 0, drawing.height / SIDE, 0, 0);
+  context.clearRect(0, 0, SIDE, SIDE);
+  paintStrokes(context, ink);
+  if (pen.isShown) paintPen(context, getComputedStyle(drawing).caretColor);
+  paper.classList.toggle("drawn", strokes.length > 0 || pen.isShown);
+}
+
+function paintStrokes(context, ink) {
+  Object.assign(context, { strokeStyle: ink, lineWidth: PEN, lineCap: "round", lineJoin: "round" });
+  for (const points of strokes) {
+    context.beginPath();
+    context.moveTo(...points[0]);
+    for (let i = 1; i < points.length - 1; i++) {
+      const [[x, y], [nextX, nextY]] = [points[i], points[i + 1]];
+      context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+    }
+    context.lineTo(...points.at(-1));
+    context.stroke();
+  }
+}
+
+function paintPen(context, colour) {
+  Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: 2 });
+  context.beginPath();
+  context.arc(pen.x, pen.y, PEN / 2 + 2, 0, 2 * Math.PI);
+  context.stroke();
+  context.beginPath();
+  context.arc(pen.x, pen.y, pen.isDown ? PEN / 2 - 3 : 2, 0, 2 * Math.PI);
+  context.fill();
+}
+
+function picture() {
+  const canvas = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, SIDE, SIDE);
+  paintStrokes(context, "black");
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+// By mouse, finger or pen
+
+function place(event) {
+  const { left, top, width, height } = drawing.getBoundingClientRect();
+  return [((event.clientX - left) / width) * SIDE, ((event.clientY - top) / height) * SIDE];
+}
+
+drawing.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || pointer !== null) return;
+  drawing.setPointerCapture(event.pointerId);
+  pointer = event.pointerId;
+  Object.assign(pen, { isDown: false, isShown: false });
+  begin(...place(event));
+});
+
+drawing.addEventListener("pointermove", (event) => {
+  if (event.pointerId !== pointer) return;
+  const between = event.getCoalescedEvents();
+  for (const moment of between.length ? between : [event]) extend(...place(moment));
+});
+
+for (const end of ["pointerup", "pointercancel"]) {
+  drawing.addEventListener(end, (event) => {
+    if (event.pointerId !== pointer) return;
+    pointer = null;
+    changed();
+  });
+}
+
+// By keys
+
+drawing.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || pointer !== null) return;
+  if (event.key in ARROWS) move(event.key);
+  else if (event.key === " ") press(event.repeat);
+  else if (event.key === "Backspace") undo();
+  else if (event.key === "Escape") clear();
+  else return;
+  event.preventDefault();
+});
+
+function move(arrow) {
+  pen.arrows.add(arrow); // two at once go aslant
+  for (const [x, y] of [...pen.arrows].map((name) => ARROWS[name])) {
+    pen.x = Math.min(Math.max(pen.x + STEP * x, 0), SIDE);
+    pen.y = Math.min(Math.max(pen.y + STEP * y, 0), SIDE);
+  }
+  pen.isShown = true;
+  if (pen.isDown) extend(pen.x, pen.y);
+  else paint();
+}
+
+function press(isRepeated) {
+  if (isRepeated) return;
+  Object.assign(pen, { isDown: !pen.isDown, isShown: true });
+  if (pen.isDown) begin(pen.x, pen.y);
+  else changed();
+}
+
+drawing.addEventListener("keyup", (event) => pen.arrows.delete(event.key));
+drawing.addEventListener("focus", () => {
+  pen.isShown = drawing.matches(":focus-visible");
+  paint();
+});
+drawing.addEventListener("blur", () => {
+  pen.arrows.clear();
+  Object.assign(pen, { isDown: false, isShown: false });
+  words.ariaBusy = false;
+  paint();
+});
+document.querySelector("#undo").addEventListener("click", undo);
+document.querySelector("#clear").addEventListener("click", clear);
+
+// The network's answer
+
+let isAsking = false; // a request is in flight: the next one waits for its answer
+let isStale = false; // the drawing was changed since that request
+
+async function ask() {
+  isStale = true;
+  if (isAsking) return;
+  isAsking = true;
+  try {
+    while (isStale && strokes.length) {
+      isStale = false;
+      const response = await request("/predict", { method: "POST", body: await picture() });
+      const answer = await response.json();
+      if (strokes.length) show(answer);
+    }
+  } catch {
+    lose();
+  } finally {
+    isAsking = false;
+  }
+}
+
+function request(path, options = {}) {
+  return fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE) });
+}
+
+function show(answer) {
+  const probabilities = answer?.probabilities ?? Array(10).fill(null);
+  const order = [...probabilities.keys()].sort((one, other) => probabilities[other] - probabilities[one]);
+  const isRead = Number.isInteger(answer?.digit);
+  digit.textContent = isRead ? answer.digit : "?";
+  digit.classList.toggle("unknown", !isRead);
+  say(isRead ? inWords(probabilities, order) : (answer?.error ?? "Draw a digit."));
+  probabilities.forEach((probability, number) => {
+    const row = bars.children[number];
+    row.classList.toggle("best", isRead && number === answer.digit);
+    row.querySelector(".bar").style.width = `${100 * probability}%`;
+    row.querySelector(".percent").textContent = isRead ? `${(100 * probability).toFixed(1)} %` : "–";
+  });
+  showSeen(answer?.prepared);
+}
+
+function inWords(probabilities, [first, second]) {
+  return `${first}, ${percent(probabilities[first])}; else ${second}, ${percent(probabilities[second])}`;
+}
+
+function percent(probability) {
+  if (probability > 0.99) return "over\u00a099\u00a0%";
+  return probability < 0.01 ? "under\u00a01\u00a0%" : `${Math.round(100 * probability)}\u00a0%`;
+}
+
+function say(sentence) {
+  if (words.textContent !== sentence) words.textContent = sentence; // else it is read aloud again
+}
+
+function showSeen(prepared) {
+  const image = new ImageData(28, 28);
+  const greys = (prepared ?? []).flat();
+  for (let i = 0; i < 28 * 28; i++) image.data.set([greys[i] ?? 0, greys[i] ?? 0, greys[i] ?? 0, 255], 4 * i);
+  seen.getContext("2d").putImageData(image, 0, 0);
+}
+
+// The server: which run it shows, whether it is there
+
+async function look() {
+  try {
+    const { name, checkpoint, epochs, accuracy } = await (await request("/run")).json();
+    const right = accuracy === null ? "" : `${(100 * accuracy).toFixed(2)} % of test images right · `;
+    run.textContent = `${right}${name}, ${epochs} ${epochs === 1 ? "epoch" : "epochs"} · ${checkpoint}`;
+    run.title = run.textContent; // where it is cut short
+    if (!gone.hidden) ask();
+    gone.hidden = true;
+  } catch {
+    lose();
+  }
+}
+
+function lose() {
+  if (strokes.length) show({ error: "No answer." });
+  if (!gone.hidden) return; // else it is read aloud again
+  gone.hidden = false;
+  gone.textContent = "The server has gone. Start it again, and this page goes on: python -m mnist_lightning.serve RUN";
+}
+
+async function watch() {
+  if (!document.hidden) await look();
+  setTimeout(watch, PULSE);
+}
+
+// At the start, and when the screen changes
+
+function fit() {
+  const side = Math.round(drawing.clientWidth * devicePixelRatio);
+  if (drawing.width !== side || drawing.height !== side) Object.assign(drawing, { width: side, height: side });
+  paint();
+}
+
+for (let number = 0; number < 10; number++) {
+  const row = document.querySelector("#bar").content.cloneNode(true);
+  row.querySelector(".label").textContent = number;
+  bars.append(row);
+}
+new ResizeObserver(fit).observe(drawing);
+dark.addEventListener("change", paint);
+show(null);
+watch();

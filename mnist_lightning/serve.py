@@ -1,0 +1,100 @@
+"""Draw a digit and see what the network reads, on a page of this machine: `python -m mnist_lightning.serve RUN`."""
+
+import argparse
+import errno
+import logging
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from mnist_lightning.command import answered
+from mnist_lightning.errors import RunError, UsageError
+
+GOODBYE_SECONDS = 1  # at the end, for answers that are under way
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the page until a signal ends it.
+
+    Raises:
+        UsageError: there is no such run or host, or the extra `serve` is not installed.
+        RunError: the port is in use, or not allowed.
+    """
+    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.serve", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to serve; 0.0.0.0 lets other machines in (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=port_number, default=8000, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+    options = parser.parse_args(arguments)
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"no {' and no '.join(missing)}: the page needs the extra `serve`: "
+            "python -m pip install 'starlette>=1' 'uvicorn>=0.40'"
+        )
+    with listen(options.host, options.port) as listener:
+        serve(options.run, listener, options.host, open_browser=not options.no_browser)
+    return 0
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 65535")
+    return int(text)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that connections can be made to; they wait until they are served.
+
+    Raises:
+        UsageError: `host` is no address of this machine.
+        RunError: the port is in use, or not allowed.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise RunError(f"port {port} is in use: take another by --port N, or --port 0 for a free one") from error
+        if error.errno == errno.EACCES:
+            raise RunError(f"port {port} is not allowed: take one above 1023, or --port 0 for a free one") from error
+        reason = str(error.strerror).partition(" (while ")[0]
+        raise UsageError(f"--host {host}: {reason}; for this machine alone, 127.0.0.1") from error
+
+
+def serve(run: str, listener: socket.socket, host: str, open_browser: bool) -> None:
+    """Load the run, say where its page is, and answer until a signal arrives; uvicorn hands that on."""
+    import uvicorn
+
+    from mnist_lightning.drawing import application, in_url
+    from mnist_lightning.trained import load_run
+
+    app = application(load_run(run), host)
+    name = "localhost" if host in ("0.0.0.0", "::") else in_url(host)  # where any address is served
+    url = f"http://{name}:{listener.getsockname()[1]}"
+    print(f"{run} reads your digits at {url}  (Ctrl-C ends it)", flush=True)
+    if open_browser and has_browser():
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some return only when closed
+    config = uvicorn.Config(
+        app, log_config=None, log_level="error", http="h11", ws="none", lifespan="off", proxy_headers=False,
+        server_header=False, timeout_graceful_shutdown=GOODBYE_SECONDS,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)  # who is cut off at the end
+    server.run(sockets=[listener])
+
+
+def has_browser() -> bool:
+    """Return whether a browser would have a display; without one, some write into the terminal."""
+    on_windows_or_mac = sys.platform in ("win32", "cygwin", "darwin")
+    return on_windows_or_mac or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+if __name__ == "__main__":
+    with answered():
+        sys.exit(main())

@@ -1,0 +1,241 @@
+"""The drawing page in a real Chromium: `make browser-test`. The pictures of it are kept in build/screenshots."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, mnist_folder
+from test_serve import serving
+from test_train import fit
+
+from mnist_lightning.trained import TrainedRun, load_run
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, Keys
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+pytestmark = pytest.mark.browser
+
+SCREENSHOTS = PROJECT / "build" / "screenshots"
+QUIET = (  # no test needs a network, and the browser is to ask for nothing by itself
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+EMPTY = "Draw a digit."
+Points = Sequence[tuple[float, float]]  # fractions of the paper's side, from its upper left corner
+ONE: Points = [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]
+SEVEN: Points = [(0.3, 0.22), (0.5, 0.22), (0.7, 0.22), (0.6, 0.5), (0.48, 0.82)]
+ZERO: Points = [
+    (0.5, 0.18), (0.37, 0.26), (0.31, 0.5), (0.37, 0.74), (0.5, 0.82), (0.63, 0.74), (0.69, 0.5), (0.63, 0.26),
+    (0.5, 0.18),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chromium() -> tuple[str, str]:
+    """The paths of the browser and of its driver, which is named so that Selenium looks for none to download."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("chromium and chromedriver are not both installed")
+    return program, driver
+
+
+@pytest.fixture
+def browser(chromium: tuple[str, str], tmp_path: Path) -> Iterator[Chrome]:
+    """A Chromium with a profile of its own, in a window of 1280×900."""
+    program, driver = chromium
+    options = ChromeOptions()
+    options.binary_location = program
+    for argument in (*QUIET, f"--user-data-dir={tmp_path}/profile", "--window-size=1280,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    window = Chrome(options, Service(driver))
+    try:
+        yield window
+    finally:
+        window.quit()
+
+
+@pytest.fixture(scope="module")
+def trained(chromium: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A network after an epoch on MNIST, or ten on the digits where there is no MNIST."""
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    folder = mnist_folder()
+    data = (f"data.root={folder.parent.parent}", "trainer.max_epochs=1") if folder else ("data=digits",)
+    fit(directory, *data, "logger=none")
+    return load_run(directory)
+
+
+@pytest.fixture
+def page(browser: Chrome, trained: TrainedRun) -> Iterator[Chrome]:
+    """The browser with the drawing page; afterwards its console must be empty, and no other host was asked."""
+    with serving(trained) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
+        until(browser, lambda: "epoch" in browser.find_element("id", "run").text)
+        yield browser
+        asked = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert len(asked) >= 3
+        assert [address for address in asked if not address.startswith(f"http://127.0.0.1:{port}/")] == []
+        assert browser.get_log("browser") == []
+
+
+def until(browser: Chrome, is_so: Callable[[], bool]) -> None:
+    WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: is_so())
+
+
+def words(browser: Chrome) -> str:
+    """Return the answer in words, nothing while the pen is down."""
+    answer = browser.find_element("id", "words")
+    return "" if answer.get_attribute("aria-busy") == "true" else answer.text
+
+
+def wait_for(browser: Chrome, beginning: str) -> None:
+    try:
+        until(browser, lambda: words(browser).startswith(beginning))
+    except Exception as error:
+        raise AssertionError(f"{words(browser)!r} instead of {beginning!r}") from error
+
+
+def stroke(browser: Chrome, points: Points) -> None:
+    """Draw a line with the mouse."""
+    paper = browser.find_element("id", "drawing")
+    side = paper.size["width"]
+    actions = ActionChains(browser, duration=10)
+    for number, (x, y) in enumerate(points):
+        actions.move_to_element_with_offset(paper, round((x - 0.5) * side), round((y - 0.5) * side))
+        if number == 0:
+            actions.click_and_hold()
+    actions.release().perform()
+
+
+def resize(browser: Chrome, width: int, height: int, scheme: str = "light", **features: str) -> None:
+    """Show the page as a screen of that size, light or dark, would; those below 600 px are touched."""
+    is_phone = width < 600
+    size = {"width": width, "height": height, "deviceScaleFactor": 3 if is_phone else 1, "mobile": is_phone}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    media = {"prefers-color-scheme": scheme} | features
+    named = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": named})
+
+
+def keep(browser: Chrome, name: str) -> None:
+    """Write what the window shows to build/screenshots/NAME.png."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    browser.execute_script("document.getAnimations().forEach(animation => animation.finish())")
+    browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+def focused(browser: Chrome) -> WebElement:
+    return browser.switch_to.active_element
+
+
+@pytest.mark.parametrize(("digit", "points"), [(1, ONE), (0, ZERO), (7, SEVEN)])
+def test_a_drawn_digit_is_read(page: Chrome, digit: int, points: Points) -> None:
+    stroke(page, points)
+    wait_for(page, f"{digit}, ")
+    assert "; else " in words(page)
+    assert page.find_element("id", "digit").text == str(digit)
+    rows = page.find_elements("css selector", "#bars li")
+    percents = [float(row.text.split()[1]) for row in rows]
+    assert [row.text.split()[0] for row in rows] == list("0123456789")
+    assert percents[digit] == max(percents)
+    assert sum(percents) == pytest.approx(100, abs=0.5)
+    ink = "return document.querySelector('#seen').getContext('2d').getImageData(0, 0, 28, 28).data"
+    assert max(page.execute_script(ink)[::4]) == 255
+    keep(page, f"drawn-{digit}")
+
+
+def test_undo_and_clear(page: Chrome) -> None:
+    undo, clear = page.find_element("id", "undo"), page.find_element("id", "clear")
+    assert words(page) == EMPTY
+    stroke(page, ONE)
+    wait_for(page, "1, ")
+    stroke(page, [(0.2, 0.5), (0.5, 0.5), (0.8, 0.5)])
+    until(page, lambda: not words(page).startswith(("1, over", EMPTY)))
+    undo.click()
+    wait_for(page, "1, ")
+    undo.click()
+    wait_for(page, EMPTY)
+    stroke(page, ONE)
+    clear.click()
+    wait_for(page, EMPTY)
+    undo.click()
+    wait_for(page, "1, ")
+
+
+def test_a_digit_is_drawn_by_keys(page: Chrome) -> None:
+    page.find_element("tag name", "body").send_keys(Keys.TAB)
+    assert focused(page).get_attribute("id") == "drawing"
+    assert focused(page).value_of_css_property("outline-style") == "solid"
+    focused(page).send_keys(Keys.SPACE, Keys.ARROW_DOWN * 22, Keys.SPACE, Keys.ARROW_RIGHT * 5)
+    wait_for(page, "1, ")
+    keep(page, "keys")
+    focused(page).send_keys(Keys.BACKSPACE)
+    wait_for(page, EMPTY)
+    focused(page).send_keys(Keys.BACKSPACE, Keys.SPACE, Keys.ARROW_UP * 22, Keys.SPACE)
+    wait_for(page, "1, ")
+    focused(page).send_keys(Keys.ESCAPE)
+    wait_for(page, EMPTY)
+    for name in ("undo", "clear"):
+        focused(page).send_keys(Keys.TAB)
+        assert focused(page).get_attribute("id") == name
+        assert focused(page).value_of_css_property("outline-style") == "solid"
+
+
+def test_a_finger_draws_and_does_not_scroll(page: Chrome) -> None:
+    resize(page, 360, 740)
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    paper = page.find_element("id", "drawing").rect
+    for kind, points in (("touchStart", ONE[:1]), *(("touchMove", [point]) for point in ONE), ("touchEnd", [])):
+        touches = [{"x": paper["x"] + x * paper["width"], "y": paper["y"] + y * paper["height"]} for x, y in points]
+        page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+    wait_for(page, "1, ")
+    assert page.execute_script("return scrollY") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (768, 1000), (1280, 860)])
+def test_the_page_fits(page: Chrome, width: int, height: int, scheme: str) -> None:
+    resize(page, width, height, scheme)
+    page.refresh()
+    stroke(page, SEVEN)
+    wait_for(page, "7, ")
+    keep(page, f"{width}-{scheme}")
+    has, needs = page.execute_script(
+        "const { clientWidth, scrollWidth } = document.documentElement; return [clientWidth, scrollWidth]"
+    )
+    assert needs == has <= width, "else it scrolls sideways"
+    colour = page.find_element("tag name", "body").value_of_css_property("background-color")
+    red = int(colour.partition("(")[2].partition(",")[0])
+    assert red < 64 if scheme == "dark" else red > 192
+    pixels, width_on_screen, density = page.execute_script(
+        "const paper = document.querySelector('#drawing'); return [paper.width, paper.clientWidth, devicePixelRatio]"
+    )
+    assert pixels == pytest.approx(width_on_screen * density, abs=1), "as many as the screen has"
+
+
+def test_nothing_moves_where_that_is_unwelcome(page: Chrome) -> None:
+    bar = page.find_element("css selector", ".bar")
+    assert bar.value_of_css_property("transition-duration") == "0.12s"
+    resize(page, 1280, 860, prefers_reduced_motion="reduce")
+    assert bar.value_of_css_property("transition-duration") in ("0s", "")
+
+
+def test_a_server_that_has_gone_is_said_and_waited_for(browser: Chrome, trained: TrainedRun) -> None:
+    with serving(trained) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
+        until(browser, lambda: "epoch" in browser.find_element("id", "run").text)
+    gone = browser.find_element("id", "gone")
+    stroke(browser, ONE)
+    until(browser, gone.is_displayed)
+    assert gone.text.startswith("The server has gone. Start it again, and this page goes on")
+    assert words(browser) == "No answer."
+    keep(browser, "gone")
+    with serving(trained, port):
+        until(browser, lambda: not gone.is_displayed())
+        wait_for(browser, "1, ")
