@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -93,8 +92,7 @@ def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
     Raises:
         PictureError: it is no picture, or too large.
     """
-    check(file)
-    grey = read_picture(BytesIO(file))
+    grey = read_picture(BytesIO(file), FORMATS, MOST_PIXELS)
     try:
         prepared = prepare(grey)
     except PictureError:  # blank
@@ -105,20 +103,6 @@ def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
         "probabilities": probabilities.tolist(),
         "prepared": prepared.tolist(),
     }
-
-
-def check(file: bytes) -> None:
-    """Raise PictureError unless the file is a picture of one of `FORMATS`, and of not too many pixels."""
-    too_many = f"more than {MOST_PIXELS:,} pixels: make it smaller"
-    try:
-        with Image.open(BytesIO(file), formats=FORMATS) as picture:
-            pixels = picture.width * picture.height
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(too_many) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise PictureError("not a picture, or not PNG, JPEG, WEBP, GIF or BMP") from error
-    if pixels > MOST_PIXELS:
-        raise PictureError(too_many)
 
 
 async def guarded(names: set[str], request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -5,7 +5,9 @@ middle of 28×28.
 """
 
 import io
+import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,8 +18,10 @@ from scipy import ndimage
 
 SIZE, BOX = 28, 20  # pixels
 LARGEST = 512  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
-MOST_PIXELS = 100_000_000  # of a picture as it comes: more is no photograph of a digit, but a decompression bomb
+MOST_PIXELS = 100_000_000
 LEAST_CONTRAST = 16  # of 255: a paler picture is blank
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with a file, PictureError says
 
 Picture = str | Path | BinaryIO  # a file by its name, or open for reading
 
@@ -26,13 +30,19 @@ class PictureError(Exception):
     """A picture can't be read, or nothing is on it."""
 
 
-def read_picture(source: Picture) -> NDArray[np.uint8]:
-    """Return any picture that Pillow reads as greys, uint8 (H, W), at most 512 pixels a side.
+def read_picture(
+    source: Picture, formats: Sequence[str] | None = None, most_pixels: int = MOST_PIXELS
+) -> NDArray[np.uint8]:
+    """Return a picture as greys, uint8 (H, W), at most 512 pixels a side.
 
     What is transparent becomes paper; of a picture that moves, the first frame is taken.
 
+    Args:
+        formats: Pillow's names of those that are read; None: all of them, but for EPS, for which it starts a program.
+        most_pixels: of the picture as it comes; more is no photograph of a digit, but a decompression bomb.
+
     Raises:
-        PictureError: it is no picture, or empty, truncated or enormous.
+        PictureError: it is no such picture, or empty, truncated or enormous.
     """
     try:
         content = Path(source).read_bytes() if isinstance(source, str | Path) else source.read()
@@ -42,10 +52,16 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
         raise PictureError(error.strerror or str(error)) from error
     if not content:
         raise PictureError("empty: there is nothing in it")
+    if formats is None:
+        Image.init()
+        formats = [name for name in Image.OPEN if name != "EPS"]
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise PictureError(f"too large: {picture.width:,} × {picture.height:,} pixels. Make it smaller")
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(content), formats=list(formats)) as picture,
+        ):
+            if picture.width * picture.height > most_pixels:
+                raise PictureError(f"more than {most_pixels:,} pixels: make it smaller")
             picture.draft("L", (LARGEST, LARGEST))  # JPEG: decoded no larger than needed
             grey = on_paper(ImageOps.exif_transpose(picture))
             grey.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
@@ -53,9 +69,9 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise PictureError("not a picture that Pillow can read") from error
+        raise PictureError("not a picture that can be read") from error
     except (Image.DecompressionBombError, MemoryError) as error:
-        raise PictureError("too large: it has too many pixels. Make it smaller") from error
+        raise PictureError(f"more than {most_pixels:,} pixels: make it smaller") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise PictureError(f"damaged: {error}") from error
 

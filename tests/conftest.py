@@ -1,17 +1,27 @@
-"""What the tests share: the project's folder, MNIST where this machine has it, and train.py as a real process."""
+"""What the tests share: the project's folder, MNIST where this machine has it, real processes, a real browser."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from mnist_lightning import mnist
 
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
 PROJECT = Path(__file__).parent.parent
+SCREENSHOTS = PROJECT / "build" / "screenshots"
+QUIET = (  # no test needs a network, and the browser is to ask for nothing by itself
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -54,3 +64,45 @@ def program(tmp_path: Path) -> Program:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> tuple[str, str]:
+    """The paths of the browser and of its driver, which is named so that Selenium looks for none to download."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("chromium and chromedriver are not both installed")
+    return program, driver
+
+
+@pytest.fixture
+def browser(chromium: tuple[str, str], tmp_path: Path) -> "Iterator[Chrome]":
+    """A Chromium with a profile of its own, in a window of 1280×900."""
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    program, driver = chromium
+    options = ChromeOptions()
+    options.binary_location = program
+    for argument in (*QUIET, f"--user-data-dir={tmp_path}/profile", "--window-size=1280,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    window = Chrome(options, Service(driver))
+    try:
+        yield window
+    finally:
+        window.quit()
+
+
+def until(browser: "Chrome", is_so: Callable[[], bool]) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: is_so())
+
+
+def keep(browser: "Chrome", name: str) -> None:
+    """Write what the window shows to build/screenshots/NAME.png."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    browser.execute_script("document.getAnimations().forEach(animation => animation.finish())")
+    browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))

@@ -1,11 +1,9 @@
 """The drawing page in a real Chromium: `make browser-test`. The pictures of it are kept in build/screenshots."""
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pytest
-from conftest import PROJECT, mnist_folder
+from conftest import keep, mnist_folder, until
 from test_serve import serving
 from test_train import fit
 
@@ -13,18 +11,11 @@ from mnist_lightning.trained import TrainedRun, load_run
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions, Keys
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
 pytestmark = pytest.mark.browser
 
-SCREENSHOTS = PROJECT / "build" / "screenshots"
-QUIET = (  # no test needs a network, and the browser is to ask for nothing by itself
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 EMPTY = "Draw a digit."
 Points = Sequence[tuple[float, float]]  # fractions of the paper's side, from its upper left corner
 ONE: Points = [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]
@@ -33,32 +24,6 @@ ZERO: Points = [
     (0.5, 0.18), (0.37, 0.26), (0.31, 0.5), (0.37, 0.74), (0.5, 0.82), (0.63, 0.74), (0.69, 0.5), (0.63, 0.26),
     (0.5, 0.18),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def chromium() -> tuple[str, str]:
-    """The paths of the browser and of its driver, which is named so that Selenium looks for none to download."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("chromium and chromedriver are not both installed")
-    return program, driver
-
-
-@pytest.fixture
-def browser(chromium: tuple[str, str], tmp_path: Path) -> Iterator[Chrome]:
-    """A Chromium with a profile of its own, in a window of 1280×900."""
-    program, driver = chromium
-    options = ChromeOptions()
-    options.binary_location = program
-    for argument in (*QUIET, f"--user-data-dir={tmp_path}/profile", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    window = Chrome(options, Service(driver))
-    try:
-        yield window
-    finally:
-        window.quit()
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +47,6 @@ def page(browser: Chrome, trained: TrainedRun) -> Iterator[Chrome]:
         assert len(asked) >= 3
         assert [address for address in asked if not address.startswith(f"http://127.0.0.1:{port}/")] == []
         assert browser.get_log("browser") == []
-
-
-def until(browser: Chrome, is_so: Callable[[], bool]) -> None:
-    WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: is_so())
 
 
 def words(browser: Chrome) -> str:
@@ -121,13 +82,6 @@ def resize(browser: Chrome, width: int, height: int, scheme: str = "light", **fe
     media = {"prefers-color-scheme": scheme} | features
     named = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": named})
-
-
-def keep(browser: Chrome, name: str) -> None:
-    """Write what the window shows to build/screenshots/NAME.png."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    browser.execute_script("document.getAnimations().forEach(animation => animation.finish())")
-    browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
 
 
 def focused(browser: Chrome) -> WebElement:

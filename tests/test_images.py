@@ -90,6 +90,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bad_pictures(folder: Path) -> dict[str, str]:
     """Write what is no good picture into `folder`, and return what is to be said of it."""
     (folder / "text.png").write_text("no picture")
+    (folder / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     (folder / "empty.png").touch()
     Image.new("L", (30, 30), 255).save(folder / "blank.png")
     Image.new("1", (10_500, 10_500)).save(folder / "bomb.png")
@@ -98,10 +99,11 @@ def bad_pictures(folder: Path) -> dict[str, str]:
     (folder / "cut.png").write_bytes((folder / "whole.png").read_bytes()[:3000])
     (folder / "whole.png").unlink()
     return {
-        "text.png": "not a picture that Pillow can read",
+        "text.png": "not a picture that can be read",
+        "program.eps": "not a picture that can be read",
         "empty.png": "empty: there is nothing in it",
         "blank.png": "blank: nothing stands out from the paper",
-        "bomb.png": "too large: 10,500 × 10,500 pixels. Make it smaller",
+        "bomb.png": "more than 100,000,000 pixels: make it smaller",
         "cut.png": "damaged: image file is truncated",
         "missing.png": "No such file or directory",
     }
