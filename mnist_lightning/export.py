@@ -2,11 +2,12 @@
 
 import argparse
 import copy
+import io
 import json
-import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,39 +21,74 @@ if TYPE_CHECKING:  # torch is imported only once the command line is understood
     from mnist_lightning.trained import TrainedRun
 
 TOLERANCE = 1e-5  # largest difference of a probability from the network's own
+BATCH_SIZE = 1000  # images that are compared at once
+ALONE = 20  # images that are also compared one by one
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write both files, compare them with the network on every test image, and only then give them their names."""
+    """Say what was written, how it compares with the network, and how it is used."""
     parser = argparse.ArgumentParser(prog="python -m mnist_lightning.export", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
     parser.add_argument("--data", metavar="FOLDER", help="where MNIST/raw is, if not where the run found it")
     options = parser.parse_args(arguments)
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise UsageError(
-            f"{', '.join(missing)} not installed: python -m pip install {' '.join(NEEDED)} (the extra export)"
-        )
+    check_extra()
 
     from mnist_lightning.trained import load_run
 
     trained = load_run(options.run)
     images, _ = trained.test_set(options.data)
-    expected = trained.probabilities(images)
-    program = exported(trained)
-    for suffix, (write, load) in FORMATS.items():
-        path = destination(trained, suffix)
-        scratch = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
-        try:
-            write(program, scratch, identity(trained))
-            difference = compare(load(scratch), images, expected, path)
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+    differences = write_verified(trained, images)
+    for path, difference in differences.items():
         print(f"{path}  {path.stat().st_size / 1024:.0f} KiB")
-        print(f"  as the network on {len(images):,} test images, probabilities within {difference:.0e}", flush=True)
-    print('  input "images": uint8 (N, 28, 28), light ink on black; output "probabilities": float32 (N, 10)')
+        print(f"  as the network on {len(images):,} test images, probabilities at most {difference:.1e} apart")
+    onnx_file = next(str(path) for path in differences if path.suffix == ".onnx")
+    print('input "images": uint8 (N, 28, 28), light ink on black; output "probabilities": float32 (N, 10)')
+    print(f'onnxruntime.InferenceSession({onnx_file!r}).run(["probabilities"], {{"images": images}})')
     return 0
+
+
+def check_extra() -> None:
+    """Raise UsageError where a package of the extra can't be imported."""
+    for name in NEEDED:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise UsageError(
+                f"{name} can't be imported ({error}): python -m pip install {' '.join(NEEDED)} (the extra export)"
+            ) from error
+
+
+def write_verified(trained: "TrainedRun", images: "Tensor") -> dict[Path, float]:
+    """Write both files, and return of each the largest difference of a probability from the network's own.
+
+    Neither gets its name before both were read back and compared: the two are always of one network.
+
+    Args:
+        images: what they are compared on, uint8 (N, 28, 28).
+
+    Raises:
+        RunError: one of them differs; what was there before stays.
+    """
+    program, expected = exported(trained), trained.probabilities(images)
+    folder = trained.directory / "export"
+    folder.mkdir(exist_ok=True)
+    differences: dict[Path, float] = {}
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unverified-") as scratch:
+        for suffix, (write, load) in FORMATS.items():
+            path = folder / f"{stem(trained.checkpoint)}{suffix}"
+            write(program, Path(scratch, path.name), identity(trained))
+            differences[path] = compare(load(Path(scratch, path.name)), images, expected, path)
+        for path in differences:
+            Path(scratch, path.name).replace(path)
+    return differences
+
+
+def stem(checkpoint: Path) -> str:
+    """Return "model" for the last checkpoint, for another one its own name."""
+    from mnist_lightning.run import LAST_CHECKPOINT
+
+    return "model" if checkpoint.name == LAST_CHECKPOINT.name else checkpoint.stem
 
 
 def exported(trained: "TrainedRun") -> "ExportedProgram":
@@ -95,16 +131,6 @@ def identity(trained: "TrainedRun") -> dict[str, str]:
     }
 
 
-def destination(trained: "TrainedRun", suffix: str) -> Path:
-    """Return export/model.* for the last checkpoint, for another one a file of its name; the folder is made."""
-    from mnist_lightning.run import LAST_CHECKPOINT
-
-    is_last = trained.checkpoint.name == LAST_CHECKPOINT.name
-    path = trained.directory / "export" / f"{'model' if is_last else trained.checkpoint.stem}{suffix}"
-    path.parent.mkdir(exist_ok=True)
-    return path
-
-
 def write_onnx(program: "ExportedProgram", path: Path, properties: dict[str, str]) -> None:
     import torch
 
@@ -133,7 +159,9 @@ def load_onnx(path: Path) -> Callable[["Tensor"], "Tensor"]:
 def write_program(program: "ExportedProgram", path: Path, properties: dict[str, str]) -> None:
     import torch
 
-    torch.export.save(program, path, extra_files={"run.json": json.dumps(properties)})
+    content = io.BytesIO()  # writing itself, torch turns a full disk into a RuntimeError
+    torch.export.save(program, content, extra_files={"run.json": json.dumps(properties)})
+    path.write_bytes(content.getvalue())
 
 
 def load_program(path: Path) -> Callable[["Tensor"], "Tensor"]:
@@ -152,20 +180,21 @@ FORMATS = {".onnx": (write_onnx, load_onnx), ".pt2": (write_program, load_progra
 
 
 def compare(answer: Callable[["Tensor"], "Tensor"], images: "Tensor", expected: "Tensor", path: Path) -> float:
-    """Return the largest difference of a probability from `expected`, over all images at once and the first alone.
+    """Return the largest difference of a probability from `expected`, over all images and some of them alone.
 
     Raises:
         RunError: it is larger than TOLERANCE, or a prediction differs.
     """
     import torch
 
-    found = torch.cat([answer(images), answer(images[:1])])
-    expected = torch.cat([expected, expected[:1]])
+    batches = [*images.split(BATCH_SIZE), *images[:ALONE].split(1)]
+    found = torch.cat([answer(batch) for batch in batches])
+    expected = torch.cat([expected, expected[:ALONE]])
     difference = float((found - expected).abs().max())
     others = int((found.argmax(dim=1) != expected.argmax(dim=1)).sum())
     if others or not difference <= TOLERANCE:
         raise RunError(
-            f"{path} was not written: it would differ from the network in {others:,} of {len(images):,} predictions, "
+            f"{path} was not written: it would differ from the network in {others:,} of {len(found):,} predictions, "
             f"and in a probability by {difference:.1e}, where {TOLERANCE:.0e} is allowed"
         )
     return difference

@@ -1,7 +1,10 @@
 """The exported files against the network: read back, held against arithmetic by hand, and refused where they differ."""
 
 import json
+import resource
+import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import PROJECT
 from test_train import fit, read
 from torch import nn
 
@@ -74,24 +78,32 @@ def test_files_name_no_folder_of_this_machine(exported: Path) -> None:
     assert here not in (exported / "model.onnx").read_bytes()
 
 
-def test_another_checkpoint_and_another_network_are_exported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_checkpoint_and_another_network_are_exported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = ("model.channels=[4,8]", "model.kernel_size=3", "model.padding=same", "model.pooling=avg")
     fit(tmp_path / "run", "data=digits", "trainer=smoke", "data.val_size=100", "logger=none", *model)
-    capsys.readouterr()
+    capfd.readouterr()
     assert export.main([str(tmp_path / "run" / "checkpoints" / "best.ckpt")]) == 0
     assert {path.name for path in (tmp_path / "run" / "export").iterdir()} == {"best.onnx", "best.pt2"}
-    assert "as the network on 360 test images, probabilities within" in capsys.readouterr().out
+    said = capfd.readouterr()
+    assert (len(said.out.splitlines()), said.err) == (6, ""), "the exporters say nothing themselves"
+    assert "as the network on 360 test images, probabilities at most" in said.out
+    images, _ = load_run(tmp_path / "run").test_set()
+    usage = said.out.splitlines()[-1]
+    [answer] = eval(usage, {"onnxruntime": onnxruntime, "images": images.numpy()})
+    assert answer.shape == (360, 10)
 
 
-@pytest.mark.parametrize(("writer", "name"), [("write_onnx", "model.onnx"), ("write_program", "model.pt2")])
+@pytest.mark.parametrize("older", [[], ["model.onnx", "model.pt2"]])
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_file_that_differs_is_never_there(
-    writer: str, name: str, run: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+    suffix: str, older: list[str], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that spoils one weight is caught, and the file that stood there before stays."""
-    before = (exported / name).read_bytes()
-    suffix = Path(name).suffix
+    """A writer that spoils one weight is caught, and neither file of that export is left: older ones stay."""
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("export"))
+    folder = tmp_path / "run" / "export"
+    folder.mkdir()
+    for name in older:
+        (folder / name).write_text("older")
     write, load = export.FORMATS[suffix]
 
     def spoil(program: torch.export.ExportedProgram, path: Path, properties: dict[str, str]) -> None:
@@ -100,13 +112,41 @@ def test_file_that_differs_is_never_there(
         write(export.exported(trained), path, properties)
 
     monkeypatch.setitem(export.FORMATS, suffix, (spoil, load))
-    with pytest.raises(RunError, match=rf"{name} was not written: it would differ .* where 1e-05 is allowed"):
-        export.main([str(run)])
-    assert (exported / name).read_bytes() == before
-    assert {path.name for path in exported.iterdir()} == {"model.onnx", "model.pt2"}
+    with pytest.raises(RunError, match=rf"model{suffix} was not written: it would differ .* where 1e-05 is allowed"):
+        export.main([str(tmp_path / "run")])
+    assert {path.name: path.read_text() for path in folder.iterdir()} == dict.fromkeys(older, "older")
 
 
-def test_missing_extra_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnx" else sys)
-    with pytest.raises(UsageError, match=r"onnx not installed: .*pip install onnx onnxscript onnxruntime \(the extra"):
-        export.main([str(run)])
+@pytest.mark.parametrize("suffix", export.FORMATS)
+def test_full_disk_is_said(suffix: str, run: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk."""
+    write, _ = export.FORMATS[suffix]
+    program = export.exported(load_run(run))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(program, tmp_path / f"model{suffix}", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_missing_mnist_is_said_and_nothing_is_written(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("export"))
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("dataset: digits", "dataset: mnist"))
+    with pytest.raises(RunError, match=r"MNIST was not found\.[\s\S]*nowhere/MNIST/raw[\s\S]*--data FOLDER"):
+        export.main([str(tmp_path / "run"), "--data", str(tmp_path / "nowhere")])
+    assert not (tmp_path / "run" / "export").exists()
+
+
+@pytest.mark.parametrize("name", export.NEEDED)
+def test_missing_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match=rf"^{name} can't be imported .*pip install onnx .* \(the extra export\)"):
+        export.main(["no run is looked for"])
+
+
+def test_extra_is_that_of_the_project() -> None:
+    extra = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["export"]
+    assert [requirement.partition(">=")[0] for requirement in extra] == list(export.NEEDED)
