@@ -39,9 +39,9 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
     Args:
         weights: (N, H, W).
     """
-    columns, strongest = 10, float(np.abs(weights).max()) or 1.0
+    columns, strongest = min(len(weights), 10), float(np.abs(weights).max()) or 1.0
     rows = -(-len(weights) // columns)
-    figure, axes = sheet(1.12 * columns + 1.1, 1.3 * rows, inches=0.7, title=title)
+    figure, axes = sheet(max(1.12 * columns + 1.1, 6), 1.3 * rows, inches=0.7, title=title)
     for index, kernel in enumerate(weights):
         left, top = 1.12 * (index % columns), 1.3 * (index // columns) + 0.25
         image = tile(axes, kernel, left, top, "RdBu", -strongest, strongest)

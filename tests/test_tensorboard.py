@@ -42,7 +42,8 @@ def runs(chromium: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     """
     folder, mnist = tmp_path_factory.mktemp("dashboards"), mnist_folder()
     data = f"data.root={mnist.parent.parent}" if mnist else "data=digits"
-    settings = (data, "name=cnn", "data.val_size=100", "trainer.max_epochs=3", "trainer.log_every_n_steps=20")
+    length = ("trainer.max_epochs=3", "trainer.limit_train_batches=300", "trainer.log_every_n_steps=20")
+    settings = (data, "name=cnn", "data.val_size=100", *length)
     fit(folder / "runs" / "cnn" / "one", *settings, "model.channels=[8,16]", figures=True)
     command = [sys.executable, str(PROJECT / "train.py"), "-m", "optimizer.lr=0.01,0.05", "seed=0,1", *settings]
     subprocess.run([*command, "hydra.launcher.jobs=2"], cwd=folder, env=environment(), check=True, capture_output=True)
@@ -112,11 +113,10 @@ def wait_for_text(browser: Chrome, *parts: str) -> None:
 
 
 def test_scalars_of_run_and_sweep_are_drawn(browser: Chrome, address: str) -> None:
-    open_tab(browser, address, "timeseries", 1500)
-    for button in ("Scalars", "train2 cards", "val2 cards"):
+    open_tab(browser, address, "timeseries", 1330)
+    for button in ("Scalars", "train2 cards", "val2 cards", "Settings"):  # the last closes a pane
         until(browser, lambda button=button: click(browser, button))  # type: ignore[misc]
-    browser.execute_script(f"{DEEP} found.find(e => e.matches('button[title=\"Close\"], .close-button')).click()")
-    until(browser, lambda: TAGS <= {tag.strip() for tag in find(browser, "tb-truncated-path", "e.textContent")})
+    until(browser, lambda: {tag.strip() for tag in find(browser, "tb-truncated-path", "e.textContent")} >= TAGS)
     until(browser, lambda: len(find(browser, "line-chart", "1")) >= len(TAGS))
     names = text(browser)
     assert "hp_metric" not in names
