@@ -15,7 +15,7 @@ from mnist_lightning.run import is_main_process
 
 @contextmanager
 def answered(ends_process: bool = True) -> Iterator[None]:
-    """End the process with status 1 where the work failed, 2 where it was asked wrongly, 130 or 143 after a signal.
+    """End the process with status 1 where the work failed, 2 where it was asked wrongly, 128 + its number by a signal.
 
     Args:
         ends_process: else errors are left to what called this, as a launcher that does several jobs in one process.
@@ -28,9 +28,11 @@ def answered(ends_process: bool = True) -> Iterator[None]:
             signal.signal(number, interrupt)
     threading.excepthook = quiet_about_disks
     try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads any more, as after `| head`: not an error, but not the whole job either
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any more, as after `| head`: no error, but not the whole job either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except RunError as error:

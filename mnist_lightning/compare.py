@@ -90,13 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     places = [Path(place) for place in options.places]
-    with answered():
-        into = Path(options.write) if options.write else None
-        if into is None and len(places) == 1 and (places[0] / SWEEP_FILE).exists():
-            into = places[0]
-        show(places, into)
+    into = Path(options.write) if options.write else None
+    if into is None and len(places) == 1 and (places[0] / SWEEP_FILE).exists():
+        into = places[0]
+    show(places, into)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with answered():
+        sys.exit(main())

@@ -75,6 +75,6 @@ def closing(run: Run) -> str:
         longer = 2 * max(len(results["epochs"]), 1)
         lines += [
             f"go on          {resume_command(run.directory)} trainer.max_epochs={longer}",
-            f"your digit     python -m mnist_lightning.predict {shlex.quote(str(run.directory))} IMAGE",
+            f"your digit     python -m mnist_lightning.serve {shlex.quote(str(run.directory))}",
         ]
     return "\n".join(lines)
