@@ -53,7 +53,9 @@ def runs(chromium: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def address(runs: Path) -> Iterator[str]:
     """TensorBoard as `make tensorboard` starts it, on a free port."""
-    planned = subprocess.run(["make", "-n", "tensorboard"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    planned = subprocess.run(
+        ["make", "--no-print-directory", "-n", "tensorboard"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
     _, *arguments = shlex.split(planned.stdout.splitlines()[-1])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
