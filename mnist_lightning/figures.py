@@ -31,21 +31,17 @@ def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
     axes.plot(epochs, percent, color=ACCENT, marker="o", markersize=6, linewidth=2, clip_on=False, zorder=3)
     axes.axhline(percent[-1], color=MUTED, linestyle="--", linewidth=1.2)
     axes.annotate(
-        f"Converge to: {percent[-1]:.0f}%",
-        (1, percent[-1]),
-        xytext=(0, 6),
-        textcoords="offset points",
-        color=INK,
-        fontsize=12,
-    )
+        f"Converge to: {percent[-1]:.0f}%", (1, percent[-1]), xytext=(0, 7), textcoords="offset points",
+        color=INK, fontsize=12, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
     axes.annotate(
-        f"{percent[-1]:.2f} %", (epochs[-1], percent[-1]), xytext=(0, -16), textcoords="offset points",
-        color=ACCENT, fontsize=11, ha="right",
+        f"{percent[-1]:.2f} %", (1, percent[-1]), xytext=(5, 0), textcoords="offset points", color=ACCENT,
+        fontsize=11, va="center", xycoords=axes.get_yaxis_transform(), annotation_clip=False,
     )  # fmt: skip
     margin = max(0.15 * (percent.max() - percent.min()), 0.1)
     axes.set_ylim(percent.min() - margin, percent.max() + 1.5 * margin)
     axes.set_xlim(0.5, len(percent) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
 
 
@@ -89,7 +85,7 @@ def precision_recall(precision: NDArray[np.float32], recall: NDArray[np.float32]
     low = 90.0 if reached.any(axis=1).all() else 0.0
     axes.set_xlim(low, 100.2 if low else 102)
     axes.set_ylim(low, 100.2 if low else 102)
-    axes.legend(title="digit", frameon=False, ncols=2, loc="lower left", labelcolor=INK)
+    axes.legend(title="digit", frameon=False, ncols=2, loc="lower left", labelcolor=INK).get_title().set_color(INK)
     return figure
 
 

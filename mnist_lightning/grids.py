@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mnist_lightning.figures import INK, MUTED
 
-MOST_MAPS = 20  # of one layer
+MOST_MAPS = 20  # of one layer, filters too
 
 
 def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int = 5) -> Figure:
@@ -24,9 +24,9 @@ def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int
         images: (N, H, W): uint8, or others of any range; there may be none.
     """
     rows = max(-(-len(images) // columns), 1)
-    figure, axes = sheet(1.22 * columns, 1.45 * rows, inches=1, title=title)
+    figure, axes = sheet(1.2 * columns - 0.2, 1.42 * rows, inches=1, title=title)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = 1.196 * (index % columns), 1.42 * (index // columns) + 0.42
+        left, top = 1.2 * (index % columns), 1.42 * (index // columns) + 0.42
         low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
         tile(axes, image, left, top, "gray_r", low, high)
         axes.text(left + 0.5, top - 0.06, caption, color=INK, fontsize=9, ha="center")
@@ -37,11 +37,12 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
     """Draw the kernels of a layer, blue where they look for ink and red where for paper, on one scale.
 
     Args:
-        weights: (N, H, W).
+        weights: (N, H, W), of which the first 20 are drawn.
     """
-    columns, strongest = min(len(weights), 10), float(np.abs(weights).max()) or 1.0
+    weights = weights[:MOST_MAPS]
+    columns, strongest = min(len(weights), 5), float(np.abs(weights).max()) or 1.0
     rows = -(-len(weights) // columns)
-    figure, axes = sheet(max(1.12 * columns + 1.1, 6), 1.3 * rows, inches=0.7, title=title)
+    figure, axes = sheet(max(1.12 * columns + 0.7, 5), 1.3 * rows, inches=0.8, title=title)
     for index, kernel in enumerate(weights):
         left, top = 1.12 * (index % columns), 1.3 * (index // columns) + 0.25
         image = tile(axes, kernel, left, top, "RdBu", -strongest, strongest)
@@ -52,19 +53,21 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
     return figure
 
 
-def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str) -> Figure:
-    """Draw what each layer makes of one image, a row for each layer, dark where the value is high.
+def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str, columns: int = 10) -> Figure:
+    """Draw what each layer makes of one image, dark where the value is high, each layer on a scale of its own.
 
     Args:
         layers: a layer's name and its output, (channels, H, W); of each the first 20 channels are drawn.
     """
-    columns = max(10, *(min(len(maps), MOST_MAPS) for _, maps in layers))
-    figure, axes = sheet(1.08 * columns + 3, 1.3 * len(layers), inches=0.47, title=title)
-    for row, (name, maps) in enumerate(layers):
-        for column, values in enumerate(maps[:MOST_MAPS]):
-            tile(axes, values, 3 + 1.08 * column, 1.3 * row, "gray_r", maps.min(), maps.max())
+    rows = [-(-min(len(maps), MOST_MAPS) // columns) for _, maps in layers]
+    tops = np.cumsum([0, *(1.08 * count + 0.22 for count in rows)])
+    figure, axes = sheet(1.08 * columns + 2.8, tops[-1], inches=0.55, title=title)
+    for (name, maps), top in zip(layers, tops, strict=False):
+        for index, values in enumerate(maps[:MOST_MAPS]):
+            left, down = 1.08 * (index % columns), 1.08 * (index // columns)
+            tile(axes, values, 2.8 + left, top + down, "gray_r", maps.min(), maps.max())
         label = f"{name}\n{'×'.join(map(str, maps.shape))}"
-        axes.text(2.8, 1.3 * row + 0.5, label, ha="right", va="center", color=INK, fontsize=8)
+        axes.text(2.6, top + 0.5, label, ha="right", va="center", color=INK, fontsize=9)
     return figure
 
 
@@ -82,7 +85,7 @@ def sheet(width: float, height: float, inches: float, title: str) -> tuple[Figur
 
 def tile(axes: Axes, image: NDArray, left: float, top: float, colors: str, low: float, high: float) -> AxesImage:
     """Draw `image`, (H, W), one unit wide and high."""
-    axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor="#cbd2d9", linewidth=1))
+    axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor="#cbd2d9", linewidth=1, clip_on=False))
     corners = (left, left + 1, top + 1, top)
     shown = AxesImage(axes, cmap=colors, extent=corners, interpolation="nearest", origin="upper")
     shown.set_data(image)
