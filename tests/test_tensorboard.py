@@ -132,13 +132,15 @@ def test_figures_are_shown(browser: Chrome, address: str) -> None:
     wait_for_text(browser, *(f"figures/{name}" for name in FIGURES))
     widths = "e.naturalWidth"
     until(browser, lambda: sum(width > 500 for width in find(browser, "img", widths)) >= len(FIGURES))
+    browser.set_window_size(1280, 1200)  # the first four, for the README
     keep(browser, "tensorboard-images")
 
 
 def test_losses_stand_in_one_chart(browser: Chrome, address: str) -> None:
     open_tab(browser, address, "custom_scalars")
     wait_for_text(browser, "training and test", "loss", "accuracy")
-    until(browser, lambda: len(find(browser, "tf-custom-scalar-multi-line-chart-card", "1")) == 2)
+    lines = 3 * 5 + 2 * 5  # of each run, train, val and test loss; val and test accuracy
+    until(browser, lambda: len(find(browser, "path.line", "1")) >= lines)
     keep(browser, "tensorboard-custom-scalars")
 
 
@@ -150,13 +152,15 @@ def test_configuration_command_and_layers_can_be_read(browser: Chrome, address: 
 
 def test_network_is_drawn(browser: Chrome, address: str) -> None:
     open_tab(browser, address, "graphs")
-    until(browser, lambda: any("CNN" in shape for shape in find(browser, "text", "e.textContent")))
+    label = "[e.textContent, e.getBoundingClientRect().width]"  # small until it has been moved to its place
+    until(browser, lambda: any("CNN" in name and width > 20 for name, width in find(browser, "text", label)))
     keep(browser, "tensorboard-graph")
 
 
 def test_precision_and_recall_of_each_class(browser: Chrome, address: str) -> None:
     open_tab(browser, address, "pr_curves")
     wait_for_text(browser, "digit/0", "digit/9")
+    until(browser, lambda: len(find(browser, "path.line", "1")) >= 5)
     keep(browser, "tensorboard-pr-curves")
 
 
