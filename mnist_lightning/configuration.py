@@ -120,7 +120,7 @@ def load(directory: Path) -> DictConfig:
     path = directory / CONFIG_FILE
     try:
         config = OmegaConf.load(path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{directory} is not a run: there is no {path}") from error
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"{path} can't be read: {error}") from error

@@ -1,5 +1,6 @@
 """The page where one draws a digit: its files in page/, and the network's answer to what is drawn."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -12,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 2**20  # of a picture; a drawing has about 3,000
 MOST_PIXELS = 16_000_000  # a telephone's photograph has 12 million
+AT_ONCE = 2  # pictures that are prepared at the same time; each takes up to 200 MiB
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # from strangers, not all that Pillow has a decoder for
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 HEADERS = {
@@ -41,22 +43,26 @@ def application(trained: "TrainedRun", host: str = "127.0.0.1") -> Starlette:
     """Return the server of the drawing page.
 
     GET / is the page, GET /run says what run it is, and POST /predict, a picture's file, says which digit is on it.
-    Whatever goes wrong is answered by {"error": one line}.
+    What is wrong with a request is answered by {"error": one line}, but for what is not HTTP at all.
 
     Args:
         host: the name or address that it is served by, beside those of this machine itself.
     """
     names = LOCAL_NAMES | {in_url(host).lower()}
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", page),
             Route("/run", partial(run, trained)),
-            Route("/predict", partial(predict, trained), methods=["POST"]),
+            Route("/predict", partial(predict, trained, asyncio.Semaphore(AT_ONCE)), methods=["POST"]),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=partial(guarded, names))],
-        exception_handlers={HTTPException: explained, PictureError: unreadable, Exception: failed},
-    )
+        exception_handlers={
+            HTTPException: explained, PictureError: unreadable, ClientDisconnect: left, Exception: failed
+        },
+    )  # fmt: skip
+    app.router.redirect_slashes = False
+    return app
 
 
 async def page(request: Request) -> Response:
@@ -77,13 +83,14 @@ async def run(trained: "TrainedRun", request: Request) -> Response:
     )
 
 
-async def predict(trained: "TrainedRun", request: Request) -> Response:
+async def predict(trained: "TrainedRun", turns: asyncio.Semaphore, request: Request) -> Response:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
             raise HTTPException(413, f"the picture is larger than {MOST_BYTES:,} bytes: make it smaller")
-    return JSONResponse(await run_in_threadpool(answer, trained, bytes(body)))
+    async with turns:
+        return JSONResponse(await run_in_threadpool(answer, trained, bytes(body)))
 
 
 def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
@@ -138,6 +145,11 @@ async def explained(request: Request, error: Exception) -> Response:
 
 async def unreadable(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 422)
+
+
+async def left(request: Request, error: Exception) -> Response:
+    """Nobody waits for an answer any more, as after a reload of the page."""
+    return Response(status_code=400)
 
 
 async def failed(request: Request, error: Exception) -> Response:

@@ -63,7 +63,8 @@ def read_picture(
             if picture.width * picture.height > most_pixels:
                 raise PictureError(f"more than {most_pixels:,} pixels: make it smaller")
             picture.draft("L", (LARGEST, LARGEST))  # JPEG: decoded no larger than needed
-            grey = on_paper(ImageOps.exif_transpose(picture))
+            ImageOps.exif_transpose(picture, in_place=True)
+            grey = on_paper(picture)
             grey.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
             return np.asarray(grey)
     except PictureError:
@@ -79,16 +80,21 @@ def read_picture(
 def on_paper(picture: Image.Image) -> Image.Image:
     """Return a picture of any mode in greys, with the transparent parts as paper: white, for light ink black."""
     if picture.mode.startswith(("I", "F")):  # whole or broken numbers of any range
-        values = np.asarray(picture, np.float64)
+        values = np.asarray(shrunk(picture.convert(picture.mode[0])), np.float64)
         scaled = (values - values.min()) * 255 / max(np.ptp(values), 1e-9)
         return Image.fromarray(scaled.round().astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
+        picture = shrunk(picture.convert("RGBA"))
         ink = np.asarray(picture.convert("L"), float)
         opacity = np.asarray(picture.getchannel("A"), float) + 1e-9
         paper = "black" if np.average(ink, weights=opacity) > 128 else "white"
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture)
     return picture.convert("L")
+
+
+def shrunk(picture: Image.Image) -> Image.Image:
+    """Return a picture of at most about 1,000 pixels a side: arithmetic on more would take memory for nothing."""
+    return picture.reduce(max(max(picture.size) // LARGEST, 1))
 
 
 def prepare(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

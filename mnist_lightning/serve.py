@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def port_number(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 65535")
     return int(text)
 
@@ -56,6 +56,8 @@ def listen(host: str, port: int) -> socket.socket:
         UsageError: `host` is no address of this machine.
         RunError: the port is in use, or not allowed.
     """
+    if not host:  # the system would take it for every address
+        raise UsageError("--host: is empty; for this machine alone, 127.0.0.1")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
@@ -68,23 +70,31 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(run: str, listener: socket.socket, host: str, open_browser: bool) -> None:
-    """Load the run, say where its page is, and answer until a signal arrives; uvicorn hands that on."""
+    """Load the run, say where its page is once it is there, and answer until a signal arrives; uvicorn hands it on."""
     import uvicorn
 
     from mnist_lightning.drawing import application, in_url
     from mnist_lightning.trained import load_run
 
     app = application(load_run(run), host)
-    name = "localhost" if host in ("0.0.0.0", "::") else in_url(host)  # where any address is served
-    url = f"http://{name}:{listener.getsockname()[1]}"
-    print(f"{run} reads your digits at {url}  (Ctrl-C ends it)", flush=True)
-    if open_browser and has_browser():
-        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some return only when closed
+    is_open, port = host in ("0.0.0.0", "::"), listener.getsockname()[1]
+    url = f"http://{'localhost' if is_open else in_url(host)}:{port}"
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            others = f", and to other machines at port {port} of this one's address" if is_open else ""
+            print(f"{run} reads your digits at {url}{others}  (Ctrl-C ends it)", flush=True)
+            if open_browser and has_browser():
+                threading.Thread(
+                    target=webbrowser.open, args=(url,), daemon=True
+                ).start()  # some wait until it is closed
+
     config = uvicorn.Config(
         app, log_config=None, log_level="error", http="h11", ws="none", lifespan="off", proxy_headers=False,
         server_header=False, timeout_graceful_shutdown=GOODBYE_SECONDS,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = Server(config)
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)  # who is cut off at the end
     server.run(sockets=[listener])
 

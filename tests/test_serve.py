@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -159,6 +161,7 @@ def enormous(side: int) -> bytes:
         ("GET", "/predict", None, 405, "Method Not Allowed"),
         ("POST", "/", b"", 405, "Method Not Allowed"),
         ("GET", "/nowhere", None, 404, "Not Found"),
+        ("POST", "/predict/", b"", 404, "Not Found"),
         ("GET", "/page/../serve.py", None, 404, "Not Found"),
         ("GET", "/page/%2e%2e/serve.py", None, 404, "Not Found"),
     ],
@@ -181,6 +184,26 @@ def test_a_body_without_end_is_answered_at_its_limit(port: int) -> None:
         for _ in range(MOST_BYTES // 65_536 + 1):
             connection.sendall(b"10000\r\n" + bytes(65_536) + b"\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_leaves_is_no_fault(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n1")
+        time.sleep(0.2)
+    time.sleep(0.2)
+    assert ask(port, "GET", "/run")[0] == 200
+    assert not caplog.records
+
+
+def test_large_pictures_all_at_once_take_turns(port: int) -> None:
+    """Each is within the limits; together they must not fill the memory."""
+    large = BytesIO()
+    Image.new("RGBA", (4_000, 4_000)).save(large, "PNG")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with ThreadPoolExecutor(20) as clients:
+        answers = list(clients.map(lambda _: ask(port, "POST", "/predict", large.getvalue())[0], range(20)))
+    assert answers == [200] * 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20, "KiB: at most a GiB more"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +240,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(option in said for option in ("RUN", "--host", "--port", "--no-browser", "127.0.0.1", "8000"))
 
 
-@pytest.mark.parametrize("port", ["70000", "-1", "http"])
+@pytest.mark.parametrize("port", ["70000", "-1", "http", "٣"])
 def test_a_port_is_a_number(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         serve.main(["run", f"--port={port}"])
@@ -234,6 +257,11 @@ def test_a_port_in_use_is_said(port: int) -> None:
 def test_a_host_of_another_machine_is_said() -> None:
     with pytest.raises(UsageError, match=r"--host 203\.0\.113\.1: [^(]*; for this machine alone, 127\.0\.0\.1"):
         serve.main(["nowhere", "--host", "203.0.113.1", "--port", "0"])
+
+
+def test_an_empty_host_is_said() -> None:
+    with pytest.raises(UsageError, match="--host: is empty; for this machine alone"):
+        serve.main(["nowhere", "--host", "", "--port", "0"])
 
 
 def test_no_such_run_is_said() -> None:

@@ -2,18 +2,21 @@
 
 const SIDE = 280; // of the drawing in its own units, whatever its size on the screen
 const PEN = 20; // width of a stroke
+const SENT = 200; // longer side of a digit in the picture that is sent, from pen to pen
+const MOST_GROWTH = 6; // of a small digit in that picture: a dot stays a dot
 const STEP = 7; // of the pen, moved by a key
 const PATIENCE = 5000; // milliseconds for an answer
 const PULSE = 2000; // milliseconds between two looks whether the server is there
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-const [drawing, paper, seen, digit, words, bars, gone, run] = [
-  "#drawing", ".paper", "#seen", "#digit", "#words", "#bars", "#gone", "#run",
+const [drawing, paper, seen, digit, words, spoken, bars, gone, run] = [
+  "#drawing", ".paper", "#seen", "#digit", "#words", "#spoken", "#bars", "#gone", "#run",
 ].map((name) => document.querySelector(name));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 let strokes = []; // each a list of points [x, y], 0 to SIDE
 let cleared = []; // the strokes before "clear", for "undo"
+let checkpoint = "RUN"; // whose network answers
 let pointer = null; // the mouse button, finger or pen that draws now
 const pen = { x: SIDE / 2, y: SIDE / 4, isDown: false, isShown: false, arrows: new Set() }; // moved by keys
 
@@ -46,7 +49,6 @@ function clear() {
 }
 
 function changed() {
-  words.ariaBusy = pointer !== null || pen.isDown; // what is read aloud waits until the pen is lifted
   if (!strokes.length) show(null);
   paint();
   ask();
@@ -59,12 +61,12 @@ function paint() {
   const ink = getComputedStyle(drawing).color;
   context.setTransform(drawing.width / SIDE, 0, 0, drawing.height / SIDE, 0, 0);
   context.clearRect(0, 0, SIDE, SIDE);
-  paintStrokes(context, ink);
+  paintStrokes(context, strokes, ink);
   if (pen.isShown) paintPen(context, getComputedStyle(drawing).caretColor);
   paper.classList.toggle("drawn", strokes.length > 0 || pen.isShown);
 }
 
-function paintStrokes(context, ink) {
+function paintStrokes(context, strokes, ink) {
   Object.assign(context, { strokeStyle: ink, lineWidth: PEN, lineCap: "round", lineJoin: "round" });
   for (const points of strokes) {
     context.beginPath();
@@ -73,7 +75,8 @@ function paintStrokes(context, ink) {
       const [[x, y], [nextX, nextY]] = [points[i], points[i + 1]];
       context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     }
-    context.lineTo(...points.at(-1));
+    const [x, y] = points.at(-1);
+    context.lineTo(points.length > 1 ? x : x + 0.01, y); // a line without length would leave no ink
     context.stroke();
   }
 }
@@ -93,8 +96,18 @@ function picture() {
   const context = canvas.getContext("2d");
   context.fillStyle = "white";
   context.fillRect(0, 0, SIDE, SIDE);
-  paintStrokes(context, "black");
+  paintStrokes(context, asLarge(strokes), "black");
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+// However small a digit is drawn, its strokes are sent as wide as a large one's: else they would fill its loops.
+function asLarge(strokes) {
+  const [xs, ys] = [0, 1].map((axis) => strokes.flat().map((point) => point[axis]));
+  const [left, top] = [Math.min(...xs), Math.min(...ys)];
+  const [width, height] = [Math.max(...xs) - left, Math.max(...ys) - top];
+  const growth = Math.min(SENT / Math.max(width, height, 1), MOST_GROWTH);
+  const place = ([x, y]) => [SIDE / 2 + growth * (x - left - width / 2), SIDE / 2 + growth * (y - top - height / 2)];
+  return strokes.map((points) => points.map(place));
 }
 
 // By mouse, finger or pen
@@ -164,8 +177,8 @@ drawing.addEventListener("focus", () => {
 drawing.addEventListener("blur", () => {
   pen.arrows.clear();
   Object.assign(pen, { isDown: false, isShown: false });
-  words.ariaBusy = false;
   paint();
+  speak();
 });
 document.querySelector("#undo").addEventListener("click", undo);
 document.querySelector("#clear").addEventListener("click", clear);
@@ -186,8 +199,8 @@ async function ask() {
       const answer = await response.json();
       if (strokes.length) show(answer);
     }
-  } catch {
-    lose();
+  } catch (error) {
+    lose(error);
   } finally {
     isAsking = false;
   }
@@ -203,7 +216,9 @@ function show(answer) {
   const isRead = Number.isInteger(answer?.digit);
   digit.textContent = isRead ? answer.digit : "?";
   digit.classList.toggle("unknown", !isRead);
-  say(isRead ? inWords(probabilities, order) : (answer?.error ?? "Draw a digit."));
+  const unread = strokes.length ? "Nothing to read." : "Draw a digit.";
+  words.textContent = isRead ? inWords(probabilities, order) : (answer?.error ?? unread);
+  speak();
   probabilities.forEach((probability, number) => {
     const row = bars.children[number];
     row.classList.toggle("best", isRead && number === answer.digit);
@@ -214,7 +229,8 @@ function show(answer) {
 }
 
 function inWords(probabilities, [first, second]) {
-  return `${first}, ${percent(probabilities[first])}; else ${second}, ${percent(probabilities[second])}`;
+  const sure = `${first}, ${percent(probabilities[first])}`;
+  return probabilities[first] > 0.99 ? sure : `${sure}; else ${second}, ${percent(probabilities[second])}`;
 }
 
 function percent(probability) {
@@ -222,8 +238,10 @@ function percent(probability) {
   return probability < 0.01 ? "under\u00a01\u00a0%" : `${Math.round(100 * probability)}\u00a0%`;
 }
 
-function say(sentence) {
-  if (words.textContent !== sentence) words.textContent = sentence; // else it is read aloud again
+// What is read aloud waits until the pen is lifted; an equal sentence is not repeated.
+function speak() {
+  if (pointer !== null || pen.isDown || spoken.textContent === words.textContent) return;
+  spoken.textContent = words.textContent;
 }
 
 function showSeen(prepared) {
@@ -237,22 +255,25 @@ function showSeen(prepared) {
 
 async function look() {
   try {
-    const { name, checkpoint, epochs, accuracy } = await (await request("/run")).json();
+    const { name, epochs, accuracy, ...of } = await (await request("/run")).json();
+    checkpoint = of.checkpoint;
     const right = accuracy === null ? "" : `${(100 * accuracy).toFixed(2)} % of test images right · `;
     run.textContent = `${right}${name}, ${epochs} ${epochs === 1 ? "epoch" : "epochs"} · ${checkpoint}`;
-    run.title = run.textContent; // where it is cut short
     if (!gone.hidden) ask();
     gone.hidden = true;
-  } catch {
-    lose();
+  } catch (error) {
+    lose(error);
   }
 }
 
-function lose() {
+function lose(error) {
   if (strokes.length) show({ error: "No answer." });
-  if (!gone.hidden) return; // else it is read aloud again
+  const what = error.name === "TimeoutError"
+    ? "The server is slow to answer. This page goes on asking."
+    : `The server has gone. Start it again, and this page goes on: python -m mnist_lightning.serve ${checkpoint}`;
+  if (!gone.hidden && gone.textContent === what) return; // else it is read aloud again
   gone.hidden = false;
-  gone.textContent = "The server has gone. Start it again, and this page goes on: python -m mnist_lightning.serve RUN";
+  gone.textContent = what;
 }
 
 async function watch() {
