@@ -80,7 +80,7 @@ def precision_recall(precision: NDArray[np.float32], recall: NDArray[np.float32]
     """
     figure, axes = one_chart(title, "recall (%)", "precision (%)")
     for digit, (p, r) in enumerate(zip(100 * precision, 100 * recall, strict=True)):
-        axes.plot(r, p, color=COLORS[digit % 10], linewidth=1.8, label=str(digit))
+        axes.plot(r, p, ".-", color=COLORS[digit % 10], linewidth=1.8, label=str(digit), markevery=[0])
     reached = (precision > 0.9) & (recall > 0.9)  # the corner where curves of good networks part
     low = 90.0 if reached.any(axis=1).all() else 0.0
     axes.set_xlim(low, 100.2 if low else 102)

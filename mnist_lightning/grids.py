@@ -24,12 +24,12 @@ def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int
         images: (N, H, W): uint8, or others of any range; there may be none.
     """
     rows = max(-(-len(images) // columns), 1)
-    figure, axes = sheet(1.2 * columns - 0.2, 1.42 * rows, inches=1, title=title)
+    figure, axes = sheet(1.2 * columns - 0.2, 1.5 * rows, inches=1, title=title)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = 1.2 * (index % columns), 1.42 * (index // columns) + 0.42
+        left, top = 1.2 * (index % columns), 1.5 * (index // columns) + 0.47
         low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
         tile(axes, image, left, top, "gray_r", low, high)
-        axes.text(left + 0.5, top - 0.06, caption, color=INK, fontsize=9, ha="center")
+        axes.text(left + 0.5, top - 0.06, caption, color=INK, fontsize=11, ha="center", linespacing=1.1)
     return figure
 
 
@@ -46,9 +46,9 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
     for index, kernel in enumerate(weights):
         left, top = 1.12 * (index % columns), 1.3 * (index // columns) + 0.25
         image = tile(axes, kernel, left, top, "RdBu", -strongest, strongest)
-        axes.text(left + 0.5, top - 0.05, str(index), color=MUTED, fontsize=8, ha="center")
+        axes.text(left + 0.5, top - 0.05, str(index), color=MUTED, fontsize=11, ha="center")
     bar = figure.colorbar(image, cax=axes.inset_axes((1.12 * columns + 0.1, 0.25, 0.2, 1), transform=axes.transData))
-    bar.ax.tick_params(labelsize=8, colors=INK)
+    bar.ax.tick_params(labelsize=10, colors=INK)
     bar.outline.set_visible(False)
     return figure
 
@@ -60,14 +60,14 @@ def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str, 
         layers: a layer's name and its output, (channels, H, W); of each the first 20 channels are drawn.
     """
     rows = [-(-min(len(maps), MOST_MAPS) // columns) for _, maps in layers]
-    tops = np.cumsum([0, *(1.08 * count + 0.22 for count in rows)])
-    figure, axes = sheet(1.08 * columns + 2.8, tops[-1], inches=0.55, title=title)
+    tops = np.cumsum([0.5, *(1.08 * count + 0.6 for count in rows)])
+    figure, axes = sheet(1.08 * columns, tops[-1] - 0.6, inches=0.55, title=title)
     for (name, maps), top in zip(layers, tops, strict=False):
+        part = f", the first {MOST_MAPS}" if len(maps) > MOST_MAPS else ""
+        axes.text(0, top - 0.12, f"{name}  {'×'.join(map(str, maps.shape))}{part}", color=INK, fontsize=11)
         for index, values in enumerate(maps[:MOST_MAPS]):
             left, down = 1.08 * (index % columns), 1.08 * (index // columns)
-            tile(axes, values, 2.8 + left, top + down, "gray_r", maps.min(), maps.max())
-        label = f"{name}\n{'×'.join(map(str, maps.shape))}"
-        axes.text(2.6, top + 0.5, label, ha="right", va="center", color=INK, fontsize=9)
+            tile(axes, values, left, top + down, "gray_r", maps.min(), maps.max())
     return figure
 
 

@@ -148,10 +148,11 @@ class Leaderboard:
         ahead = statistics.mean(first) - statistics.mean(second)
         if len(first) < 2 or len(second) < 2:
             return f"The first is {ahead:.2f} points ahead; whether by chance, more seeds would say: seed=0,1,2."
-        error = math.sqrt(statistics.variance(first) / len(first) + statistics.variance(second) / len(second))
-        sure = "more than chance" if ahead > 2 * error else "that may be chance: more seeds would say"
+        error, chance = welch(first, second)
+        sure = "more than chance" if chance < 0.05 else "that may be chance: more seeds would say"
         return (
-            f"The first is {ahead:.2f} ± {error:.2f} points ahead (difference of means ± its standard error): {sure}."
+            f"The first is {ahead:.2f} ± {error:.2f} points ahead (difference of means ± its standard error; "
+            f"Welch's t-test, p = {chance:.2g}): {sure}."
         )
 
     @property
@@ -235,6 +236,23 @@ class Leaderboard:
         if min(len(down), len(across)) < 2 or len(means) < len(down) * len(across):
             return None
         return across, down, [[means[y, x] for x in across] for y in down]
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Return the standard error of the difference of two means, and how likely chance alone makes one as large.
+
+    The two-sided t-test of samples of unequal variance: Welch 1947. Each has at least two values.
+    """
+    from scipy.special import stdtr
+
+    parts = [statistics.variance(values) / len(values) for values in (first, second)]
+    error, ahead = math.sqrt(sum(parts)), abs(statistics.mean(first) - statistics.mean(second))
+    if not error:
+        return 0.0, 0.0 if ahead else 1.0
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
+    )
+    return error, float(2 * stdtr(freedom, -ahead / error))
 
 
 def find(places: Iterable[Path]) -> Leaderboard:

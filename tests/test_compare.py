@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from scipy.stats import ttest_ind
 
 from mnist_lightning import compare, leaderboard, sweep_figures
 from mnist_lightning.errors import UsageError
@@ -58,7 +59,22 @@ def test_seeds_are_folded_and_rows_are_ranked(tmp_path: Path) -> None:
     assert "Ranked by TEST accuracy" in board.note
     error = (statistics.variance([97, 98]) / 2 + statistics.variance([91, 95, 96]) / 3) ** 0.5
     assert f"3.50 ± {error:.2f} points ahead" in board.verdict
-    assert "more than chance" in board.verdict
+    chance = ttest_ind([97, 98], [91, 95, 96], equal_var=False).pvalue
+    assert f"Welch's t-test, p = {chance:.2g}): that may be chance" in board.verdict
+    make_run(tmp_path / "b2", 0.9751, seed=2, config=lr(0.1))
+    for seed, accuracy in enumerate((0.94, 0.945, 0.95)):
+        make_run(tmp_path / f"c{seed}", accuracy, seed=seed, config=lr(0.2))
+    assert "more than chance" in leaderboard.find([tmp_path]).verdict
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [([97, 98], [91, 95, 96]), ([1.5, 1.5, 1.6], [1.5, 1.9]), ([3, 4, 5, 6], [3, 4, 5, 9.5])]
+)
+def test_welch_equals_scipy(first: list[float], second: list[float]) -> None:
+    _, chance = leaderboard.welch(first, second)
+    assert chance == pytest.approx(ttest_ind(first, second, equal_var=False).pvalue)
+    assert leaderboard.welch([2, 2], [2, 2]) == (0, 1)
+    assert leaderboard.welch([2, 2], [1, 1]) == (0, 0)
 
 
 def test_validation_ranks_where_all_have_it(tmp_path: Path) -> None:
