@@ -8,7 +8,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mnist_lightning.errors import RunError
-from mnist_lightning.run import resume_command, write_atomically
+from mnist_lightning.files import write_atomically
+from mnist_lightning.run import resume_command
 from mnist_lightning.weights import read_checkpoint
 
 

@@ -31,7 +31,8 @@ def answered(ends_process: bool = True) -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
+            if sys.stdout:  # it is None where a shell closed it: >&-
+                sys.stdout.flush()
     except BrokenPipeError:  # nobody reads any more, as after `| head`: no error, but not the whole job either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
@@ -57,7 +58,12 @@ def say(error: object) -> None:
     program = Path(sys.argv[0])
     name = f"python -m {program.parent.name}.{program.stem}" if program.parent.name == __package__ else program.name
     if is_main_process():
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {printable(str(error))}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal can't show, or would obey, as an escape sequence of Python's."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_lightning.command import answered
+from mnist_lightning.files import write_atomically
 from mnist_lightning.leaderboard import FoundRun, Leaderboard, find, reason, shown
-from mnist_lightning.run import write_atomically
 from mnist_lightning.sweep import SWEEP_FILE
 
 LAST_LINES = 10  # of a failed run's train.log

@@ -21,7 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lightning import schema
 from mnist_lightning.errors import UsageError
-from mnist_lightning.run import Run, write_atomically
+from mnist_lightning.files import write_atomically
+from mnist_lightning.run import Run
 from mnist_lightning.settings import flatten
 from mnist_lightning.sweep import is_sweep, quoted, typed_again
 
@@ -33,6 +34,7 @@ EXTRAS = {  # further launchers of Hydra's own
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 PATH_WORDS = {"dir", "dirpath", "directory", "path", "root", "folder", "file", "filename"}  # in names of settings
+LARGEST_CONFIG = 2**16  # characters; ours have 3,000
 CONFIG_FILE = "config.yaml"  # in the run directory: everything resolved, enough to run it again
 
 
@@ -112,23 +114,40 @@ def resumed(run: Run, overrides: Sequence[str]) -> DictConfig:
 
 
 def load(directory: Path) -> DictConfig:
-    """Return the checked configuration of the run in `directory`.
+    """Return the checked configuration of the run in `directory`, which may be a stranger's.
 
     Raises:
         UsageError: there is none, or it asks for what this project does not allow, or for paths outside of the run.
     """
     path = directory / CONFIG_FILE
-    try:
-        config = OmegaConf.load(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{directory} is not a run: there is no {path}") from error
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} can't be read: {error}") from error
-    if not isinstance(config, DictConfig) or "output_dir" not in config:
-        raise UsageError(f"{path} is not the configuration of a run")
+    if not path.is_file():
+        below = sorted([*directory.glob(f"*/{CONFIG_FILE}"), *directory.glob(f"*/*/{CONFIG_FILE}")])
+        hint = f"; {below[-1].parent} is one" if below else ""
+        raise UsageError(f"{directory} is not a run: there is no {path}{hint}")
+    config = read(path)
     config.output_dir = str(directory)  # wherever it was moved to
     checked(config)
     check_paths(config, path)
+    return config
+
+
+def read(path: Path) -> DictConfig:
+    """Return a run's configuration as it stands in a file, of which nothing but ${output_dir} is ever resolved.
+
+    Raises:
+        UsageError: it is none, is larger than ours, or would read this machine's variables.
+    """
+    try:
+        text = path.read_text()
+        if len(text) > LARGEST_CONFIG or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise UsageError(f"{path} is not the configuration of a run: it is too large, or repeats itself by aliases")
+        config = OmegaConf.create(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    if not isinstance(config, DictConfig) or "output_dir" not in config:
+        raise UsageError(f"{path} is not the configuration of a run")
+    if found := re.search(r"\$\{(?!output_dir\}).*", OmegaConf.to_yaml(config)):
+        raise UsageError(f"{path} has {found[0]}: only ${{output_dir}} may stand for something else")
     return config
 
 

@@ -38,8 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(as_text(found), flush=True)
     if options.corrupted:
         found["corrupted"] = under_corruptions(trained, images, labels, is_shown=not options.json)
+    if options.json:
+        print(json.dumps(found, indent=2, allow_nan=False), flush=True)
     folder = draw(trained, evaluation, images, found)
-    print(json.dumps(found, indent=2) if options.json else f"\nfigures in {folder}")
+    if not options.json:
+        print(f"\nfigures in {folder}")
     return 0
 
 
@@ -65,7 +68,7 @@ def as_text(found: dict[str, Any]) -> str:
     """Return the evaluation as a person reads it."""
     test = found["test"]
     lines = [
-        f"{found['run']}, {found['checkpoint']} after {found['epochs']} epochs: {found['dataset']}",
+        f"{found['run']}, {found['checkpoint']} after {counted(found['epochs'])}: {found['dataset']}",
         "",
         f"test accuracy      {test['accuracy']:.2%}, {test['errors']:,} errors in {test['total']:,} images",
         f"loss               {test['loss']:.4f}",
@@ -80,6 +83,10 @@ def as_text(found: dict[str, Any]) -> str:
         lines += ["", "most confused"]
     lines += [f"  {pair['true']} read as {pair['predicted']}  {pair['count']:>4,} ×" for pair in found["most_confused"]]
     return "\n".join(lines)
+
+
+def counted(epochs: int) -> str:
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
 
 
 def under_corruptions(

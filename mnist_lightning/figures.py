@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
+
+from mnist_lightning.files import write_atomically
 
 DOTS_PER_INCH = 150
 INK, MUTED, ACCENT = "#1f2933", "#7b8794", "#1f6feb"
@@ -142,14 +145,18 @@ def save(figure: Figure, path: Path) -> NDArray[np.uint8]:
     """Write `figure` as `path`.png, and return its pixels, uint8 (H, W, 3)."""
     pixels = draw(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path.with_suffix(".png"))
+    write_atomically(path.with_suffix(".png"), lambda file: Image.fromarray(pixels).save(file, "PNG"))
     return pixels
 
 
 def save_as_svg(figure: Figure, path: Path) -> None:
     """Write `figure` as `path`.svg."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_suffix(".svg"), facecolor="white", metadata={"Date": None})
+
+    def write(file: IO[bytes]) -> None:
+        figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
+
+    write_atomically(path.with_suffix(".svg"), write)
 
 
 def draw(figure: Figure) -> NDArray[np.uint8]:

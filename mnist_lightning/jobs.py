@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from mnist_lightning.board import Board
 from mnist_lightning.console import say
-from mnist_lightning.run import peek, write_atomically
+from mnist_lightning.files import write_atomically
+from mnist_lightning.run import peek
 
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 0.5  # between two looks at what the jobs have written

@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mnist_lightning.command import answered
+from mnist_lightning.command import answered, printable
 from mnist_lightning.errors import UsageError
 
-AT_ONCE = 100  # pictures that are prepared and then read together
+AT_ONCE = 16  # pictures that are prepared and then read together
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers = []
     for answer in predict(options.run, options.images, options.save_prepared):
         answers.append(answer)
+        name = printable(answer["file"]).replace("\n", r"\n")
         if "error" in answer:
-            print(f"{answer['file']}: {answer['error']}", file=sys.stderr)
+            print(f"{name}: {answer['error']}", file=sys.stderr)
         elif not options.json:
             second = f"else {answer['second']} {answer['second_confidence']:.1%}"
-            print(f"{answer['file']}: {answer['digit']}  {answer['confidence']:.1%}  ({second})")
+            print(f"{name}: {answer['digit']}  {answer['confidence']:.1%}  ({second})")
     if options.json:
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
+        print(json.dumps(answers, indent=2, allow_nan=False))
     return int(any("error" in answer for answer in answers))
 
 
@@ -70,11 +71,14 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
     for answer in answers:
         try:
             source = io.BytesIO(sys.stdin.buffer.read()) if answer["file"] == "-" else answer["file"]
-            prepared.append(prepare(read_picture(source)))
+            picture = prepare(read_picture(source))
             if save_into is not None:
-                save(prepared[-1], save_into, answer["file"])
+                save(picture, save_into, answer["file"])
+            prepared.append(picture)
         except PictureError as error:
             answer["error"] = str(error)
+        except OSError as error:
+            answer["error"] = f"can't be written into {save_into}: {error.strerror or error}"
     good = [answer for answer in answers if "error" not in answer]
     if good:
         confidences, digits = trained.probabilities(np.stack(prepared)).topk(2)

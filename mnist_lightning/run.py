@@ -6,16 +6,16 @@ import os
 import shlex
 import shutil
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from mnist_lightning.errors import DivergedError, Interrupted, RunError, UsageError
+from mnist_lightning.files import write_atomically
 from mnist_lightning.provenance import describe_process, process_seconds
 
 log = logging.getLogger("mnist_lightning")
@@ -65,9 +65,7 @@ class Run:
         Raises:
             UsageError: there is no run, or a link in it leads out of it.
         """
-        directory = Path(place)
-        if directory.suffix == ".ckpt":
-            directory = directory.parent.parent
+        directory = directory_of(Path(place))
         check_contained(directory)
         return cls(directory, read_results(directory))
 
@@ -139,6 +137,14 @@ class Run:
         if self.main_process:
             text = json.dumps(self.results, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
+
+
+def directory_of(place: Path) -> Path:
+    """Return the run directory that is meant by `place`: itself, or that of a checkpoint in it."""
+    if place.suffix != ".ckpt":
+        return place
+    folder = place.parent
+    return folder / ".." if folder.name in ("", "..") else folder.parent  # as seen from within checkpoints/
 
 
 def check_contained(directory: Path) -> None:
@@ -237,16 +243,3 @@ def status_of(error: BaseException) -> str:
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return "interrupted"
     return "diverged" if isinstance(error, DivergedError) else "failed"
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file beside `path` and rename it: whatever happens, `path` is the old content or the new, whole."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -99,7 +99,7 @@ SETTINGS: dict[str, dict[str, Rule]] = {
         "seed": SEED,
     },
     "mnist_lightning.network.CNN": {
-        "channels": list_of(whole(1)),
+        "channels": list_of(whole(1, 4096)),
         "kernel_size": whole(1),
         "padding": whole(0) | one_of("same"),
         "pooling": one_of("max", "avg"),

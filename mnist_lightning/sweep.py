@@ -16,13 +16,13 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from mnist_lightning.errors import RunError, UsageError
+from mnist_lightning.files import write_atomically
 from mnist_lightning.run import (
     LAST_CHECKPOINT,
     is_in_use,
     make_directory,
     peek,
     resume_command,
-    write_atomically,
 )
 from mnist_lightning.settings import short_names
 

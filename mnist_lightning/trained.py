@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from mnist_lightning import configuration, mnist
 from mnist_lightning.errors import RunError, UsageError
-from mnist_lightning.images import SIZE, Picture, prepare, read_picture
+from mnist_lightning.images import SIZE, Picture, PictureError, prepare, read_picture
 from mnist_lightning.network import normalize
-from mnist_lightning.run import LAST_CHECKPOINT, check_contained
+from mnist_lightning.run import LAST_CHECKPOINT, check_contained, directory_of
 from mnist_lightning.weights import read_checkpoint
 
 PREFIX = "network."  # of the network's tensors in a checkpoint of the LightningModule
@@ -92,8 +92,8 @@ def as_batch(images: Images) -> Tensor:
     if isinstance(images, str | Path):
         raise ValueError(f"images={images!r}: must be a list, as in [{str(images)!r}]")
     if not isinstance(images, Tensor | np.ndarray):
-        images = np.array([prepare(read_picture(picture)) for picture in images])
-    batch = torch.as_tensor(images)
+        images = np.array([prepared(picture) for picture in images], np.uint8).reshape(-1, SIZE, SIZE)
+    batch = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
     if batch.ndim == 2:
         batch = batch.unsqueeze(0)
     if batch.dtype != torch.uint8 or batch.shape[1:] != (SIZE, SIZE) or not len(batch):
@@ -102,6 +102,16 @@ def as_batch(images: Images) -> Tensor:
             "at least one, or a list of files"
         )
     return batch
+
+
+def prepared(picture: Picture) -> NDArray[np.uint8]:
+    """Return a picture as MNIST would show it, uint8 (28, 28)."""
+    if not isinstance(picture, str | Path) and not hasattr(picture, "read"):
+        raise ValueError(f"{type(picture).__name__} in a list of pictures: must be a file, by its name or open")
+    try:
+        return prepare(read_picture(picture))
+    except PictureError as error:
+        raise PictureError(f"{picture}: {error}") from error
 
 
 def load_run(path: str | Path) -> TrainedRun:
@@ -115,17 +125,20 @@ def load_run(path: str | Path) -> TrainedRun:
         RunError: the checkpoint is damaged, or holds anything else than plain values and tensors.
     """
     place = Path(path)
-    checkpoint = place if place.suffix == ".ckpt" else place / LAST_CHECKPOINT
-    directory = checkpoint.parent.parent
+    directory = directory_of(place)
+    checkpoint = directory / LAST_CHECKPOINT if directory == place else place
     check_contained(directory)
     config = configuration.load(directory)
     content = read_checkpoint(checkpoint)
-    network = configuration.build(config.model)
     try:
-        weights = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
-        network.load_state_dict(weights)
+        weights = {k.removeprefix(PREFIX): v.float() for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
+        with torch.device("meta"):  # without memory: a stranger's configuration may ask for more than there is
+            network = configuration.build(config.model)
+        network.load_state_dict(weights, assign=True)
     except (RuntimeError, AttributeError) as error:
         raise UsageError(f"{checkpoint} does not fit the network that {directory}/config.yaml describes") from error
+    if not all(weight.isfinite().all() for weight in weights.values()):
+        raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
     network = network.eval().to(memory_format=torch.channels_last)  # as it was evaluated in training
     return TrainedRun(directory, checkpoint, epochs_of(content, checkpoint), network, config)
 
@@ -133,6 +146,6 @@ def load_run(path: str | Path) -> TrainedRun:
 def epochs_of(content: dict[str, Any], checkpoint: Path) -> int:
     """Return how many epochs a checkpoint has behind it."""
     epoch = content.get("epoch")
-    if not isinstance(epoch, int):
+    if not isinstance(epoch, int) or epoch < 0:
         raise RunError(f"{checkpoint} is not a checkpoint of this project")
     return epoch + 1

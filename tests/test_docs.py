@@ -136,9 +136,9 @@ def test_imports_point_one_way() -> None:
         }
 
     assert {name for name in PACKAGE if uses(name, "hydra", "omegaconf")} == {"configuration"}
-    for name in ("network", "data", "images", "figures", "mnist", "sizes"):
+    for name in ("network", "data", "images", "figures", "mnist", "sizes", "files"):
         own = {found.split(".")[1] for found in uses(name, "mnist_lightning") if "." in found}
-        assert own <= {"errors", "mnist", "sizes", "network"}, name
+        assert own <= {"errors", "files", "mnist", "sizes", "network"}, name
     for name in ("network", "images", "figures", "mnist", "sizes", "schema"):
         assert not uses(name, "lightning"), name
     for name in ("schema", "configuration", "run", "command", "errors", "provenance", "sizes"):

@@ -1,6 +1,7 @@
 """The evaluation against hand-made counts, scikit-learn and torchmetrics, and the command against results.json."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from test_train import fit, read
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from mnist_lightning import evaluate, figures, grids, load_run, report
-from mnist_lightning.errors import RunError
+from mnist_lightning.errors import RunError, UsageError
 from mnist_lightning.evaluation import Evaluation
+from mnist_lightning.images import PictureError
 from mnist_lightning.network import CNN
+from mnist_lightning.weights import weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +179,32 @@ def test_three_lines_from_python(run: Path, tmp_path: Path) -> None:
         (images[:0], r"shape \(0, 28, 28\)"),
         ([], "at least one, or a list of files"),
         ("own.png", r"must be a list, as in \['own.png'\]"),
+        ([images[0]], "Tensor in a list of pictures: must be a file, by its name or open"),
     ):
         with pytest.raises(ValueError, match=message):
-            trained.predict(wrong)
+            trained.predict(wrong)  # type: ignore[arg-type]
+    with pytest.raises(PictureError, match=r"gone\.png: No such file or directory"):
+        trained.predict(["gone.png"])
+
+
+def test_a_checkpoint_is_found_from_beside_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = load_run(run).network.state_dict()
+    for folder, name in ((run / "checkpoints", "last.ckpt"), (run / "figures", "../checkpoints/last.ckpt"), (run, ".")):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        assert weights_sha256(load_run(name).network.state_dict()) == weights_sha256(whole)
+
+
+def test_a_folder_of_runs_names_one(run: Path) -> None:
+    with pytest.raises(UsageError, match=rf"is not a run: there is no .*; {run} is one"):
+        load_run(run.parent)
+
+
+def test_numbers_are_printed_where_figures_cannot_be_written(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("figures"))
+    (tmp_path / "run" / "figures").write_text("no folder")
+    with pytest.raises(FileExistsError):
+        evaluate.main([str(tmp_path / "run"), "--json"])
+    assert json.loads(capsys.readouterr().out)["test"]["total"] == 360

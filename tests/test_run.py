@@ -12,8 +12,9 @@ import torch
 
 from mnist_lightning import provenance
 from mnist_lightning.errors import DivergedError, Interrupted, RunError, UsageError
+from mnist_lightning.files import write_atomically
 from mnist_lightning.network import CNN
-from mnist_lightning.run import Run, make_directory, write_atomically
+from mnist_lightning.run import Run, make_directory
 from mnist_lightning.weights import weights_sha256
 
 

@@ -1,7 +1,9 @@
 """A run or checkpoint from a stranger executes nothing, and makes nobody write outside of it."""
 
 import pickle
+import resource
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +66,24 @@ def setting(key: str, value: object) -> Callable[[Path], None]:
     return change
 
 
+def opcodes(code: bytes) -> Callable[[Path], None]:
+    """Write a checkpoint whose pickle is `code`: each of these leads torch's reader to an error of another kind."""
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", code)
+            archive.writestr("archive/version", "3")
+
+    return checkpoint(write)
+
+
+def config_bytes(content: bytes) -> Callable[[Path], None]:
+    def write(run: Path) -> None:
+        (run / "config.yaml").write_bytes(content)
+
+    return write
+
+
 def yaml_tag(run: Path) -> None:
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(f"x: !!python/object/apply:os.system ['touch {CANARY}']\n{text}")
@@ -88,8 +108,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "os.system": (setting("model", {"_target_": "os.system", "command": f"touch {CANARY}"}), "_target_=os.system"),
     "a method": (setting("model", {"_target_": "pathlib.Path.touch", "self": str(CANARY)}), "_target_=pathlib"),
     "a function of ours": (
-        setting("model", {"_target_": "mnist_lightning.run.write_atomically", "path": str(CANARY)}),
-        "_target_=mnist_lightning.run",
+        setting("model", {"_target_": "mnist_lightning.files.write_atomically", "path": str(CANARY)}),
+        "_target_=mnist_lightning.files",
     ),
     "what a package imports": (
         setting("model", {"_target_": "torch.nn.modules.module.os.system", "command": f"touch {CANARY}"}),
@@ -99,6 +119,14 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
         setting("model.channels", [{"_target_": "os.system", "command": f"touch {CANARY}"}]),
         r"model\.channels",
     ),
+    "IndexError": (opcodes(b"\x80\x02."), "not a checkpoint of this"),
+    "KeyError": (opcodes(b"\x80\x02h\x05."), "not a checkpoint of this"),
+    "TypeError": (opcodes(b"\x80\x02ctorch\nfloat32\n)R."), "not a checkpoint of this"),
+    "environment": (setting("name", "${oc.env:HOME}"), r"config\.yaml has \$\{oc\.env:HOME\}: only \$\{output_dir\}"),
+    "aliases": (config_bytes(b"a: &a [1, 2]\nb: [*a, *a]\n"), "repeats itself by aliases"),
+    "enormous": (config_bytes(b"a: 1\n" * 20_000), "too large"),
+    "deep": (config_bytes(b"[" * 50_000), "config.yaml can't be read"),
+    "no text": (config_bytes(b"\xff\xfe\xff"), "config.yaml can't be read"),
     "yaml tag": (yaml_tag, "config.yaml can't be read"),
     "checkpoints elsewhere": (setting("callbacks.last_checkpoint.dirpath", "outside"), "outside of the run"),
     "file name with ..": (setting("callbacks.last_checkpoint.filename", "../../outside/x"), "outside of the run"),
@@ -119,6 +147,23 @@ def test_hostile_run_is_refused(name: str, run: Path) -> None:
             use(run)
     assert not CANARY.exists()
     assert sorted(Path("outside").iterdir()) == before
+
+
+def test_vast_network_takes_no_memory(run: Path) -> None:
+    setting("model.channels", [4096, 4096])(run)  # 420 million weights, 1.7 GB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RunError, match=r"does not fit the network that run/config\.yaml describes"):
+        load_run(run)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19, "KiB: less than half a GiB"
+
+
+def test_weights_that_are_no_numbers_are_refused(run: Path) -> None:
+    path = run / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["network.classifier.1.bias"][3] = float("nan")
+    torch.save(content, path)
+    with pytest.raises(RunError, match=r"last\.ckpt has weights that are no finite numbers"):
+        load_run(run)
 
 
 def test_the_honest_run_is_not_refused(run: Path) -> None:
