@@ -42,7 +42,7 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
     weights = weights[:MOST_MAPS]
     columns, strongest = min(len(weights), 5), float(np.abs(weights).max()) or 1.0
     rows = -(-len(weights) // columns)
-    figure, axes = sheet(max(1.12 * columns + 0.7, 5), 1.3 * rows, inches=0.8, title=title)
+    figure, axes = sheet(max(1.12 * columns + 0.9, 5), 1.3 * rows, inches=0.8, title=title)
     for index, kernel in enumerate(weights):
         left, top = 1.12 * (index % columns), 1.3 * (index // columns) + 0.25
         image = tile(axes, kernel, left, top, "RdBu", -strongest, strongest)

@@ -124,6 +124,7 @@ def test_scalars_of_run_and_sweep_are_drawn(browser: Chrome, address: str) -> No
     assert "hp_metric" not in names
     assert "cnn/one" in names
     assert "cnn-sweep/" in names
+    time.sleep(2)  # they are canvases, which do not say whether their lines are drawn
     keep(browser, "tensorboard-timeseries")
 
 
@@ -132,7 +133,7 @@ def test_figures_are_shown(browser: Chrome, address: str) -> None:
     wait_for_text(browser, *(f"figures/{name}" for name in FIGURES))
     widths = "e.naturalWidth"
     until(browser, lambda: sum(width > 500 for width in find(browser, "img", widths)) >= len(FIGURES))
-    browser.set_window_size(1280, 1200)  # the first four, for the README
+    browser.set_window_size(1280, 1400)  # the first four, for the README
     keep(browser, "tensorboard-images")
 
 
