@@ -18,7 +18,7 @@ from scipy import ndimage
 
 SIZE, BOX = 28, 20  # pixels
 LARGEST = 512  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
-MOST_PIXELS = 100_000_000
+MOST_PIXELS, MOST_BYTES = 100_000_000, 2**28
 COARSE, WIDEST = 64, 25  # pixels of the longer side that the paper is looked for in; a stroke is narrower
 DIMMEST = 0.15  # of the paper's full brightness: in darker corners noise would be taken for ink
 MOST_SPECKS = 40  # pixels that may be darker than the ink; the strokes of a small digit have a few hundred
@@ -50,14 +50,7 @@ def read_picture(
     Raises:
         PictureError: it is no such picture, or empty, truncated or enormous.
     """
-    try:
-        content = Path(source).read_bytes() if isinstance(source, str | Path) else source.read()
-    except IsADirectoryError as error:
-        raise PictureError("a folder without pictures") from error
-    except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
-    if not content:
-        raise PictureError("empty: there is nothing in it")
+    content = read_bytes(source)
     if formats is None:
         Image.init()
         formats = [name for name in Image.OPEN if name != "EPS"]
@@ -81,6 +74,25 @@ def read_picture(
         raise PictureError(f"more than {most_pixels:,} pixels: make it smaller") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise PictureError(f"damaged: {error}") from error
+
+
+def read_bytes(source: Picture) -> bytes:
+    """Return what is in a picture's file: neither nothing nor without end."""
+    try:
+        if isinstance(source, str | Path):
+            with Path(source).open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        else:
+            content = source.read(MOST_BYTES + 1)
+    except IsADirectoryError as error:
+        raise PictureError("a folder without pictures") from error
+    except OSError as error:
+        raise PictureError(error.strerror or str(error)) from error
+    if len(content) > MOST_BYTES:
+        raise PictureError(f"more than {MOST_BYTES:,} bytes: make it smaller")
+    if not content:
+        raise PictureError("empty: there is nothing in it")
+    return content
 
 
 def on_paper(picture: Image.Image) -> Image.Image:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mnist_lightning.command import answered, printable
 from mnist_lightning.errors import UsageError
@@ -70,8 +70,7 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
     prepared = []
     for answer in answers:
         try:
-            source = io.BytesIO(sys.stdin.buffer.read()) if answer["file"] == "-" else answer["file"]
-            picture = prepare(read_picture(source))
+            picture = prepare(read_picture(standard_input() if answer["file"] == "-" else answer["file"]))
             if save_into is not None:
                 save(picture, save_into, answer["file"])
             prepared.append(picture)
@@ -86,6 +85,10 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
             answer |= {"digit": digit[0], "confidence": confidence[0]}
             answer |= {"second": digit[1], "second_confidence": confidence[1]}
     return answers
+
+
+def standard_input() -> BinaryIO:
+    return sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
 
 
 def pictures(names: Iterable[str]) -> Iterator[str]:
