@@ -171,8 +171,9 @@ def find_ink(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     if is_light:  # in a shadow there is less light for the ink to swallow
         contrast *= paper.max() / np.maximum(paper, DIMMEST * paper.max())
     rank = 1 + min(contrast.size // 500, MOST_SPECKS)
-    full = np.partition(contrast, -rank, axis=None)[-rank]
-    if full < LEAST_CONTRAST or full < GRAINS * grain(grey):
+    visible = contrast[contrast >= LEAST_CONTRAST]
+    full = np.partition(visible, -rank)[-rank] if len(visible) >= rank else 0
+    if full <= GRAINS * grain(grey):
         raise PictureError("blank: nothing stands out from the paper")
     inks = []
     for least in THRESHOLDS:
@@ -205,7 +206,9 @@ def border(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def grain(grey: NDArray[np.uint8]) -> float:
     """Return the standard deviation of noise, from the median difference of neighbours: few of them are at an edge."""
-    return float(np.median(abs(np.diff(grey.ravel().astype(np.int16))))) / (0.6745 * 2**0.5)
+    differences = np.abs(np.diff(grey.ravel().astype(np.int16)))
+    median = np.searchsorted(np.bincount(differences).cumsum(), len(differences) / 2)
+    return float(median) / (0.6745 * 2**0.5)
 
 
 def digit_only(ink: NDArray[np.float32]) -> NDArray[np.float32]:
