@@ -34,7 +34,7 @@ EXTRAS = {  # further launchers of Hydra's own
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 PATH_WORDS = {"dir", "dirpath", "directory", "path", "root", "folder", "file", "filename"}  # in names of settings
-LARGEST_CONFIG = 2**16  # characters; ours have 3,000
+LARGEST_CONFIG, MOST_BRACKETS = 2**16, 200  # characters; ours have 3,000. For nested brackets, yaml takes minutes
 CONFIG_FILE = "config.yaml"  # in the run directory: everything resolved, enough to run it again
 
 
@@ -139,8 +139,10 @@ def read(path: Path) -> DictConfig:
     """
     try:
         text = path.read_text()
-        if len(text) > LARGEST_CONFIG or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise UsageError(f"{path} is not the configuration of a run: it is too large, or repeats itself by aliases")
+        if len(text) > LARGEST_CONFIG or len(re.findall(r"[\[{]", text)) > MOST_BRACKETS:
+            raise UsageError(f"{path} is not the configuration of a run: it is too large")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise UsageError(f"{path} is not the configuration of a run: it repeats itself by aliases")
         config = OmegaConf.create(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{path} can't be read: {error}") from error

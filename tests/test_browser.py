@@ -91,7 +91,7 @@ def focused(browser: Chrome) -> WebElement:
 def test_a_drawn_digit_is_read(page: Chrome, digit: int, points: Points) -> None:
     stroke(page, points)
     wait_for(page, f"{digit}, ")
-    assert words(page) == page.find_element("id", "words").get_property("textContent")
+    until(page, lambda: words(page) == page.find_element("id", "words").get_property("textContent"))
     assert page.find_element("id", "digit").text == str(digit)
     rows = page.find_elements("css selector", "#bars li")
     percents = [float(row.text.split()[1]) for row in rows]
