@@ -85,10 +85,8 @@ def serve(run: str, listener: socket.socket, host: str, open_browser: bool) -> N
             await super().startup(sockets)
             others = f", and to other machines at port {port} of this one's address" if is_open else ""
             print(f"{run} reads your digits at {url}{others}  (Ctrl-C ends it)", flush=True)
-            if open_browser and has_browser():
-                threading.Thread(
-                    target=webbrowser.open, args=(url,), daemon=True
-                ).start()  # some wait until it is closed
+            if open_browser and has_browser():  # in a thread, because some return only when they are closed
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
     config = uvicorn.Config(
         app, log_config=None, log_level="error", http="h11", ws="none", lifespan="off", proxy_headers=False,

@@ -131,14 +131,14 @@ def load_run(path: str | Path) -> TrainedRun:
     config = configuration.load(directory)
     content = read_checkpoint(checkpoint)
     try:
-        weights = {k.removeprefix(PREFIX): v.float() for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
+        weights = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
+        if not all(weight.is_floating_point() and weight.isfinite().all() for weight in weights.values()):
+            raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
         with torch.device("meta"):  # without memory: a stranger's configuration may ask for more than there is
             network = configuration.build(config.model)
-        network.load_state_dict(weights, assign=True)
+        network.load_state_dict({key: weight.float() for key, weight in weights.items()}, assign=True)
     except (RuntimeError, AttributeError) as error:
         raise UsageError(f"{checkpoint} does not fit the network that {directory}/config.yaml describes") from error
-    if not all(weight.isfinite().all() for weight in weights.values()):
-        raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
     network = network.eval().to(memory_format=torch.channels_last)  # as it was evaluated in training
     return TrainedRun(directory, checkpoint, epochs_of(content, checkpoint), network, config)
 

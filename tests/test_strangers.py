@@ -158,12 +158,25 @@ def test_vast_network_takes_no_memory(run: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19, "KiB: less than half a GiB"
 
 
-def test_weights_that_are_no_numbers_are_refused(run: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        (torch.full((10,), torch.nan), "has weights that are no finite numbers"),
+        (torch.zeros(10, dtype=torch.int8), "has weights that are no finite numbers"),
+        (torch.zeros(10, dtype=torch.complex64), "has weights that are no finite numbers"),
+        (torch.zeros(11), "does not fit"),
+        (torch.zeros(10).to_sparse(), "does not fit"),
+        (torch.zeros(10, device="meta"), "does not fit"),
+        (0.5, "does not fit"),
+    ],
+    ids=["NaN", "whole", "complex", "shape", "sparse", "meta", "no tensor"],
+)
+def test_unsound_weights_are_refused(spoiled: object, message: str, run: Path) -> None:
     path = run / "checkpoints" / "last.ckpt"
     content = torch.load(path, weights_only=True)
-    content["state_dict"]["network.classifier.1.bias"][3] = float("nan")
+    content["state_dict"]["network.classifier.1.bias"] = spoiled
     torch.save(content, path)
-    with pytest.raises(RunError, match=r"last\.ckpt has weights that are no finite numbers"):
+    with pytest.raises(RunError, match=rf"last\.ckpt {message}"):
         load_run(run)
 
 

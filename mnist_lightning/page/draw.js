@@ -106,8 +106,8 @@ function asLarge(strokes) {
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
   const [width, height] = [Math.max(...xs) - left, Math.max(...ys) - top];
   const growth = Math.min(SENT / Math.max(width, height, 1), MOST_GROWTH);
-  const place = ([x, y]) => [SIDE / 2 + growth * (x - left - width / 2), SIDE / 2 + growth * (y - top - height / 2)];
-  return strokes.map((points) => points.map(place));
+  const moved = ([x, y]) => [SIDE / 2 + growth * (x - left - width / 2), SIDE / 2 + growth * (y - top - height / 2)];
+  return strokes.map((points) => points.map(moved));
 }
 
 // By mouse, finger or pen
