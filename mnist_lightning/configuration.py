@@ -138,7 +138,7 @@ def read(path: Path) -> DictConfig:
         UsageError: it is none, is larger than ours, or would read this machine's variables.
     """
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
         if len(text) > LARGEST_CONFIG or len(re.findall(r"[\[{]", text)) > MOST_BRACKETS:
             raise UsageError(f"{path} is not the configuration of a run: it is too large")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):

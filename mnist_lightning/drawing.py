@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 2**20  # of a picture; a drawing has about 3,000
 MOST_PIXELS = 16_000_000  # a telephone's photograph has 12 million
-AT_ONCE = 2  # pictures that are prepared at the same time; each takes up to 200 MiB
+AT_ONCE = 2  # pictures that are prepared at the same time; the most, a WebP, takes 310 MiB
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # from strangers, not all that Pillow has a decoder for
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 HEADERS = {

@@ -53,22 +53,28 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
     return figure
 
 
-def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str, columns: int = 10) -> Figure:
+def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str) -> Figure:
     """Draw what each layer makes of one image, dark where the value is high, each layer on a scale of its own.
 
     Args:
         layers: a layer's name and its output, (channels, H, W); of each the first 20 channels are drawn.
     """
+    columns = 10
     rows = [-(-min(len(maps), MOST_MAPS) // columns) for _, maps in layers]
     tops = np.cumsum([0.5, *(1.08 * count + 0.6 for count in rows)])
     figure, axes = sheet(1.08 * columns, tops[-1] - 0.6, inches=0.55, title=title)
     for (name, maps), top in zip(layers, tops, strict=False):
-        part = f", the first {MOST_MAPS}" if len(maps) > MOST_MAPS else ""
-        axes.text(0, top - 0.12, f"{name}  {'×'.join(map(str, maps.shape))}{part}", color=INK, fontsize=11)
+        label = f"{name}  {'×'.join(map(str, maps.shape))}{part_of(len(maps))}"
+        axes.text(0, top - 0.12, label, color=INK, fontsize=11)
         for index, values in enumerate(maps[:MOST_MAPS]):
             left, down = 1.08 * (index % columns), 1.08 * (index // columns)
             tile(axes, values, left, top + down, "gray_r", maps.min(), maps.max())
     return figure
+
+
+def part_of(count: int) -> str:
+    """Return what stands behind the name of a layer of which not all `count` channels are drawn."""
+    return f", the first {MOST_MAPS}" if count > MOST_MAPS else ""
 
 
 def sheet(width: float, height: float, inches: float, title: str) -> tuple[Figure, Axes]:

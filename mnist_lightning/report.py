@@ -55,7 +55,7 @@ def of_network(network: nn.Module, image: Tensor, title: str) -> dict[str, Figur
     first = next((name, layer) for name, layer, _ in layers if list(layer.parameters()))
     if isinstance(first[1], nn.Conv2d):
         weights = first[1].weight.detach().cpu().numpy()  # (filters, 1, H, W): the images are grey
-        drawn["filters"] = grids.filters(weights[:, 0], f"{title}\nfilters of {first[0]}")
+        drawn["filters"] = grids.filters(weights[:, 0], f"{title}\nfilters of {first[0]}{grids.part_of(len(weights))}")
     return drawn
 
 

@@ -127,6 +127,10 @@ def test_network_figures_hold_every_layer() -> None:
     labels = [text.get_text() for text in maps.texts]
     assert labels[:3] == ["input  1×28×28", "features.0 Conv2d  4×24×24", "features.1 MaxPool2d  4×12×12"]
     assert labels[6] == "features.5 ReLU  30×4×4, the first 20"
+    assert "filters of features.0" in drawn["filters"].texts[0].get_text()
+    many = report.of_network(CNN(channels=(21, 4)), torch.rand(1, 1, 28, 28), "x")["filters"]
+    assert many.texts[0].get_text().endswith("filters of features.0, the first 20")
+    assert len(many.axes[0].images) == 20
     assert len(labels) == 7
     sizes = [np.asarray(image.get_array()).shape for image in maps.images]
     assert sizes == [(28, 28)] + 4 * [(24, 24)] + 8 * [(12, 12)] + 20 * [(8, 8)] + 40 * [(4, 4)], "at most 20 a layer"

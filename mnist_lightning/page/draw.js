@@ -255,8 +255,8 @@ function showSeen(prepared) {
 
 async function look() {
   try {
-    const { name, epochs, accuracy, ...of } = await (await request("/run")).json();
-    checkpoint = of.checkpoint;
+    const { name, epochs, accuracy, checkpoint: path } = await (await request("/run")).json();
+    checkpoint = path;
     const right = accuracy === null ? "" : `${(100 * accuracy).toFixed(2)} % of test images right · `;
     run.textContent = `${right}${name}, ${epochs} ${epochs === 1 ? "epoch" : "epochs"} · ${checkpoint}`;
     if (!gone.hidden) ask();
