@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.lock
 	@touch $@
 
 train: setup ## train the tutorial's experiment; ARGS="trainer.max_epochs=1" are handed on to train.py
-	@if $(RUN) -m mnist_lightning.mnist; then $(RUN) train.py $(ARGS); else \
+	@if $(RUN) -m mnist_lightning.datasets.mnist; then $(RUN) train.py $(ARGS); else \
 		echo; echo "*** NOT MNIST: training on scikit-learn's small digits instead (data=digits) ***"; echo; \
 		$(RUN) train.py data=digits $(ARGS); fi
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mnist_lightning import mnist
-from mnist_lightning.network import CNN
+from mnist_lightning.datasets import mnist
+from mnist_lightning.networks.cnn import CNN
 
 
 def tensors(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:

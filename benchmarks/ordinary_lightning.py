@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision import datasets, transforms
 
-from mnist_lightning.network import CNN
+from mnist_lightning.networks.cnn import CNN
 
 
 class OrdinaryModule(LightningModule):

@@ -23,8 +23,9 @@ from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from mnist_lightning import load_run, mnist
-from mnist_lightning.images import SIZE, PictureError, prepare, read_picture
+from mnist_lightning import load_run
+from mnist_lightning.datasets import mnist
+from mnist_lightning.pictures.prepare import SIZE, PictureError, prepare, read_picture
 from mnist_lightning.trained import TrainedRun
 
 PROJECT = Path(__file__).parent.parent
@@ -161,7 +162,7 @@ def labelled(run: TrainedRun, split: str, seed: int) -> tuple[Grey, Grey]:
     if split == "test":
         tensors = run.test_set()
         return tensors[0].numpy(), tensors[1].numpy()
-    from mnist_lightning.data import balanced_draw  # imports Lightning, which nothing else here needs
+    from mnist_lightning.datasets.draw import balanced_draw
 
     data = run.config.data
     images, labels, *_ = mnist.load(data.root, data.search)

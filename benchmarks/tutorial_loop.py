@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from mnist_lightning.network import CNN
+from mnist_lightning.networks.cnn import CNN
 
 
 def main(root: str, epochs: int) -> None:

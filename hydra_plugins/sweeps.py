@@ -22,10 +22,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mnist_lightning import configuration
-from mnist_lightning.errors import UsageError
-from mnist_lightning.settings import flatten
-from mnist_lightning.sweep import STUDY_FILE, Sweep, is_sweep
+from mnist_lightning.config import compose
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.experiment import flatten
+from mnist_lightning.sweeps.sweep import STUDY_FILE, Sweep, is_sweep
 
 
 class ProcessLauncher(Launcher):
@@ -44,7 +44,7 @@ class ProcessLauncher(Launcher):
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from mnist_lightning.jobs import run_side_by_side
+        from mnist_lightning.sweeps.jobs import run_side_by_side
 
         jobs = [(self.directory(list(overrides)), list(overrides)) for overrides in job_overrides]
         run_side_by_side(jobs, self.jobs, total=len(jobs), flags=flags())
@@ -75,7 +75,7 @@ class GridSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from mnist_lightning import console
+        from mnist_lightning.terminal import console
 
         overrides, place = self.read(arguments)
         [combinations] = BasicSweeper.split_arguments(overrides, None)
@@ -103,7 +103,7 @@ class GridSweeper(Sweeper):
         """
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         by_key = {}
-        written = [f"{key}={configuration.as_override(value)}" for key, value in self.params.items()]
+        written = [f"{key}={compose.as_override(value)}" for key, value in self.params.items()]
         for override in [*parser.parse_overrides(written), *parser.parse_overrides(list(arguments))]:
             by_key[override.get_key_element().lstrip("+")] = override
         if chosen := by_key.pop("sweep", None):
@@ -137,7 +137,7 @@ class GridSweeper(Sweeper):
         config = copy.deepcopy(self.composed[alike])
         for override in plain:
             OmegaConf.update(config, override.key_or_group, override.value())
-        return configuration.checked(config)
+        return compose.checked(config)
 
     def check_file(self, name: str) -> None:
         """Raise UsageError where the file of a sweep holds settings beside its params: they would reach no job."""
@@ -206,13 +206,13 @@ class SearchSweeper(GridSweeper):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise UsageError(f"hydra.sweeper.{name}={value}: must be a whole number of at least {least}")
         try:
-            from mnist_lightning.search import Search
+            from mnist_lightning.sweeps.search import Search
         except ImportError as error:
             raise UsageError(
                 f"{error}: a search needs the extra `search`: python -m pip install 'optuna>=5'"
             ) from error
-        from mnist_lightning import console
-        from mnist_lightning.jobs import run_side_by_side
+        from mnist_lightning.sweeps.jobs import run_side_by_side
+        from mnist_lightning.terminal import console
 
         overrides, place = self.read(arguments)
         searched = [override for override in overrides if override.is_sweep_override()]

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnist_lightning.command import answered
-from mnist_lightning.files import write_atomically
-from mnist_lightning.leaderboard import FoundRun, Leaderboard, find, reason, shown
-from mnist_lightning.sweep import SWEEP_FILE
+from mnist_lightning.runs.files import write_atomically
+from mnist_lightning.sweeps.leaderboard import FoundRun, Leaderboard, find, reason, shown
+from mnist_lightning.sweeps.sweep import SWEEP_FILE
+from mnist_lightning.terminal.command import answered
 
 LAST_LINES = 10  # of a failed run's train.log
 
@@ -27,13 +27,13 @@ def write(board: Leaderboard, directory: Path) -> str:
     rows = [row for row in board.rows if row.accuracies(board.stage)]
     if not rows:
         return written
-    from mnist_lightning import sweep_figures
-    from mnist_lightning.figures import save, save_as_svg
+    from mnist_lightning.figures import of_sweep
+    from mnist_lightning.figures.of_run import save, save_as_svg
 
     label = "validation accuracy (%)" if board.stage == "val" else "test accuracy (%)"
     names = [", ".join(f"{name}={shown(row.settings.get(key))}" for key, name in board.columns.items()) for row in rows]
     title = rows[0].runs[0].results["name"]
-    figure = sweep_figures.leaderboard(
+    figure = of_sweep.leaderboard(
         [name or title for name in names], [row.accuracies(board.stage) for row in rows], label
     )
     save_as_svg(figure, directory / "figures" / "leaderboard")
@@ -41,7 +41,7 @@ def write(board: Leaderboard, directory: Path) -> str:
     if grid := board.grid():
         across, down, means = grid
         name_down, name_across = board.columns.values()
-        figure = sweep_figures.heat_map(
+        figure = of_sweep.heat_map(
             means, list(map(shown, across)), list(map(shown, down)), name_across, name_down, label
         )
         save_as_svg(figure, directory / "figures" / "heat_map")
@@ -52,7 +52,7 @@ def write(board: Leaderboard, directory: Path) -> str:
 
 def show(places: Sequence[Path], into: Path | None = None) -> None:
     """Print the table of all runs below `places`, and write it into a directory."""
-    from mnist_lightning.console import say
+    from mnist_lightning.terminal.console import say
 
     board = find(places)
     header, *rows = board.text().splitlines()

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from mnist_lightning import mnist
-from mnist_lightning.errors import UsageError
-from mnist_lightning.network import normalize
-
-DIGITS_TEST_SIZE = 360  # of 1,797: a fifth, 36 of each digit
+from mnist_lightning.datasets import mnist, sources
+from mnist_lightning.datasets.draw import balanced_draw
+from mnist_lightning.networks.layers import normalize
+from mnist_lightning.runs.errors import UsageError
 
 
 class ImageDataModule(LightningDataModule):
@@ -31,7 +30,7 @@ class ImageDataModule(LightningDataModule):
         val_seed: which ones.
         mean, std: pixels are scaled to 0..1, then (x - mean) / std.
         seed: with the epoch, the order of the training images.
-        root, search: where MNIST is looked for; see mnist_lightning.mnist.
+        root, search: where MNIST is looked for; see mnist_lightning.datasets.mnist.
     """
 
     def __init__(
@@ -59,10 +58,10 @@ class ImageDataModule(LightningDataModule):
         """Read the files, and download them first where they are missing.
 
         Raises:
-            RunError: see mnist_lightning.mnist.load.
+            RunError: see mnist_lightning.datasets.mnist.load.
         """
         if self.arrays is None and not self.splits:
-            self.arrays = mnist.load(self.root, self.search) if self.dataset == "mnist" else load_digits()
+            self.arrays = sources.load(self.dataset, self.root, self.search)
 
     def setup(self, stage: str) -> None:
         if self.splits:
@@ -119,33 +118,6 @@ class ImageDataModule(LightningDataModule):
     def evaluation_stages(self) -> list[str]:
         """What is evaluated after every epoch, in the order of the loaders."""
         return ["val", "test"] if self.val_size else ["test"]
-
-
-def load_digits() -> mnist.Arrays:
-    """Return scikit-learn's digits, scaled from 8×8 to 20×20 in the middle of 28×28, in the form of `mnist.load`.
-
-    The test set is a fixed class-balanced draw, because the bundled file comes without one.
-    """
-    from sklearn.datasets import load_digits as load_bundled
-
-    bundled = load_bundled()
-    small = torch.from_numpy(bundled.images).float().unsqueeze(1) * (255 / 16)  # the scans have 17 greys, 0..16
-    large = torch.nn.functional.interpolate(small, size=(20, 20), mode="bilinear", align_corners=False)
-    images = torch.nn.functional.pad(large, (4, 4, 4, 4)).round().to(torch.uint8).squeeze(1).numpy()
-    labels = bundled.target.astype(np.uint8)
-    test = balanced_draw(labels, DIGITS_TEST_SIZE, seed=0)
-    train = np.setdiff1d(np.arange(len(labels)), test)
-    return images[train], labels[train], images[test], labels[test]
-
-
-def balanced_draw(labels: NDArray[np.uint8], size: int, seed: int) -> NDArray[np.int64]:
-    """Return `size` indices into `labels`, ascending: a random draw with as equally many of each class as can be."""
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    turn = np.empty(len(labels), np.int64)  # of each image: how many of its class are drawn before it
-    for label in np.unique(labels):
-        of_class = shuffled[labels[shuffled] == label]
-        turn[of_class] = np.arange(len(of_class))
-    return np.sort(shuffled[np.argsort(turn[shuffled], kind="stable")[:size]])
 
 
 @dataclass(eq=False)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_lightning.command import answered
+from mnist_lightning.terminal.command import answered
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
     from torch import Tensor
 
-    from mnist_lightning.evaluation import Evaluation
+    from mnist_lightning.evaluation.measures import Evaluation
     from mnist_lightning.trained import TrainedRun
 
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", metavar="FOLDER", help="where MNIST/raw is, if not where the run found it")
     options = parser.parse_args(arguments)
 
-    from mnist_lightning.evaluation import Evaluation
+    from mnist_lightning.evaluation.measures import Evaluation
     from mnist_lightning.trained import load_run
 
     trained = load_run(options.run)
@@ -93,8 +93,8 @@ def under_corruptions(
     trained: "TrainedRun", images: "Tensor", labels: "Tensor", is_shown: bool, seed: int = 0
 ) -> dict[str, Any]:
     """Evaluate under each corruption, seeded by `seed`, and show a line as soon as it is known."""
-    from mnist_lightning.corruptions import CORRUPTIONS, corrupted
-    from mnist_lightning.evaluation import Evaluation
+    from mnist_lightning.evaluation.corruptions import CORRUPTIONS, corrupted
+    from mnist_lightning.evaluation.measures import Evaluation
 
     rows = {}
     if is_shown:
@@ -111,8 +111,8 @@ def under_corruptions(
 
 def draw(trained: "TrainedRun", evaluation: "Evaluation", images: "Tensor", found: dict[str, Any]) -> Path:
     """Write the figures, of another checkpoint than the last into a folder of its name, and return where."""
-    from mnist_lightning import figures, report
-    from mnist_lightning.run import LAST_CHECKPOINT
+    from mnist_lightning.figures import of_run, report
+    from mnist_lightning.runs.run import LAST_CHECKPOINT
 
     folder = trained.directory / "figures"
     if trained.checkpoint.name != LAST_CHECKPOINT.name:
@@ -122,7 +122,7 @@ def draw(trained: "TrainedRun", evaluation: "Evaluation", images: "Tensor", foun
     if "corrupted" in found:
         drawn["corrupted"] = report.of_corruptions(images[0], found["corrupted"], title)
     for name, figure in drawn.items():
-        figures.save(figure, folder / name)
+        of_run.save(figure, folder / name)
     return folder
 
 

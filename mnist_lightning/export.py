@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_lightning.command import answered
-from mnist_lightning.errors import RunError, UsageError
+from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.terminal.command import answered
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
     from torch import Tensor, nn
@@ -86,7 +86,7 @@ def write_verified(trained: "TrainedRun", images: "Tensor") -> dict[Path, float]
 
 def stem(checkpoint: Path) -> str:
     """Return "model" for the last checkpoint, for another one its own name."""
-    from mnist_lightning.run import LAST_CHECKPOINT
+    from mnist_lightning.runs.run import LAST_CHECKPOINT
 
     return "model" if checkpoint.name == LAST_CHECKPOINT.name else checkpoint.stem
 
@@ -95,7 +95,7 @@ def exported(trained: "TrainedRun") -> "ExportedProgram":
     """Return the network as a program from raw images, uint8 (N, 28, 28), to probabilities, float32 (N, 10)."""
     import torch
 
-    from mnist_lightning.network import normalize
+    from mnist_lightning.networks.layers import normalize
 
     class RawImages(torch.nn.Module):
         def __init__(self, network: "nn.Module", mean: float, std: float) -> None:
@@ -116,7 +116,7 @@ def exported(trained: "TrainedRun") -> "ExportedProgram":
 
 def identity(trained: "TrainedRun") -> dict[str, str]:
     """Return what a file says of itself: the names of the classes, and which weights of which run it holds."""
-    from mnist_lightning.weights import weights_sha256
+    from mnist_lightning.runs.weights import weights_sha256
 
     config = trained.config
     return {

@@ -13,8 +13,8 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from mnist_lightning.data import ImageDataModule
-from mnist_lightning.errors import DivergedError
-from mnist_lightning.lean import QuickAttributes
+from mnist_lightning.runs.errors import DivergedError
+from mnist_lightning.training.lean import QuickAttributes
 
 EVALUATION_STAGES = ("val", "test")
 Batch = tuple[Tensor, Tensor]  # images float32 (N, 1, H, W), labels int64 (N,)

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mnist_lightning.command import answered, printable
-from mnist_lightning.errors import UsageError
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.terminal.command import answered, printable
 
 AT_ONCE = 16  # pictures that are prepared and then read together
 
@@ -64,7 +64,7 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
     """Return the answers to a few pictures, in their order."""
     import numpy as np
 
-    from mnist_lightning.images import PictureError, prepare, read_picture
+    from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
 
     answers: list[dict[str, Any]] = [{"file": name} for name in names]
     prepared = []

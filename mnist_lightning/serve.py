@@ -11,8 +11,8 @@ import webbrowser
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from mnist_lightning.command import answered
-from mnist_lightning.errors import RunError, UsageError
+from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.terminal.command import answered
 
 GOODBYE_SECONDS = 1  # at the end, for answers that are under way
 
@@ -73,7 +73,7 @@ def serve(run: str, listener: socket.socket, host: str, open_browser: bool) -> N
     """Load the run, say where its page is once it is there, and answer until a signal arrives; uvicorn hands it on."""
     import uvicorn
 
-    from mnist_lightning.drawing import application, in_url
+    from mnist_lightning.pictures.web import application, in_url
     from mnist_lightning.trained import load_run
 
     app = application(load_run(run), host)

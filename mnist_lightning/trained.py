@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mnist_lightning import configuration, mnist
-from mnist_lightning.errors import RunError, UsageError
-from mnist_lightning.images import SIZE, Picture, PictureError, prepare, read_picture
-from mnist_lightning.network import normalize
-from mnist_lightning.run import LAST_CHECKPOINT, check_contained, directory_of
-from mnist_lightning.weights import read_checkpoint
+from mnist_lightning.config import build, compose
+from mnist_lightning.datasets import sources
+from mnist_lightning.networks.layers import normalize
+from mnist_lightning.pictures.prepare import SIZE, Picture, PictureError, prepare, read_picture
+from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.run import LAST_CHECKPOINT, check_contained, directory_of
+from mnist_lightning.runs.weights import read_checkpoint
 
 PREFIX = "network."  # of the network's tensors in a checkpoint of the LightningModule
 
@@ -74,16 +75,8 @@ class TrainedRun:
             RunError: MNIST is not there (nothing is downloaded), or a file is damaged.
         """
         data = self.config.data
-        if data.dataset != "mnist":
-            from mnist_lightning.data import load_digits  # imports Lightning, which nothing else here needs
-
-            *_, images, labels = load_digits()
-        else:
-            places = (folder, ()) if folder else (data.root, data.search)
-            found, looked = mnist.find(*places)
-            if found is None:
-                raise RunError("\n  ".join(["MNIST was not found.", *looked]) + "\nName its folder: --data FOLDER")
-            *_, images, labels = mnist.load(*places)
+        root, search = (folder, ()) if folder else (data.get("root") or "data", data.get("search") or ())
+        *_, images, labels = sources.load(data.dataset, root, search, may_download=False)
         return torch.from_numpy(images), torch.from_numpy(labels).long()
 
 
@@ -128,14 +121,14 @@ def load_run(path: str | Path) -> TrainedRun:
     directory = directory_of(place)
     checkpoint = directory / LAST_CHECKPOINT if directory == place else place
     check_contained(directory)
-    config = configuration.load(directory)
+    config = compose.load(directory)
     content = read_checkpoint(checkpoint)
     try:
         weights = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
         if not all(weight.is_floating_point() and weight.isfinite().all() for weight in weights.values()):
             raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
         with torch.device("meta"):  # without memory: a stranger's configuration may ask for more than there is
-            network = configuration.build(config.model)
+            network = build.build(config.model)
         network.load_state_dict({key: weight.float() for key, weight in weights.items()}, assign=True)
     except (RuntimeError, AttributeError) as error:
         raise UsageError(f"{checkpoint} does not fit the network that {directory}/config.yaml describes") from error

@@ -4,17 +4,23 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
-from mnist_lightning import mnist
+from mnist_lightning.datasets import mnist
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
+
+    from mnist_lightning.trained import TrainedRun
 
 PROJECT = Path(__file__).parent.parent
 SCREENSHOTS = PROJECT / "build" / "screenshots"
@@ -106,3 +112,30 @@ def keep(browser: "Chrome", name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     browser.execute_script("document.getAnimations().forEach(animation => animation.finish())")
     browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+def ring(size: int, radius: float, centre: tuple[float, float], ink: int, paper: int) -> NDArray[np.uint8]:
+    """Draw a zero."""
+    y, x = np.mgrid[:size, :size]
+    distance = np.hypot(y - centre[0], x - centre[1])
+    return np.where(abs(distance - radius) < radius / 4, ink, paper).astype(np.uint8)
+
+
+@contextmanager
+def serving(trained: "TrainedRun", port: int = 0) -> Iterator[int]:
+    """Serve a run's page in a thread, and give the port."""
+    import uvicorn
+
+    from mnist_lightning import serve
+    from mnist_lightning.pictures.web import application
+
+    config = uvicorn.Config(application(trained), log_config=None, http="h11", ws="none", lifespan="off")
+    server = uvicorn.Server(config)
+    with serve.listen("127.0.0.1", port) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)

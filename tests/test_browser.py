@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import pytest
-from conftest import keep, mnist_folder, until
-from test_serve import serving
+from conftest import keep, mnist_folder, serving, until
 from test_train import fit
 
 from mnist_lightning.trained import TrainedRun, load_run

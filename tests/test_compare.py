@@ -10,11 +10,13 @@ import pytest
 import yaml
 from scipy.stats import ttest_ind
 
-from mnist_lightning import compare, leaderboard, sweep_figures
-from mnist_lightning.errors import UsageError
-from mnist_lightning.run import Run
-from mnist_lightning.settings import experiment, varied
-from mnist_lightning.sweep import Sweep
+from mnist_lightning import compare
+from mnist_lightning.figures import of_sweep
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.experiment import experiment, varied
+from mnist_lightning.runs.run import Run
+from mnist_lightning.sweeps import leaderboard
+from mnist_lightning.sweeps.sweep import Sweep
 
 
 def make_run(
@@ -155,8 +157,8 @@ def test_files_say_what_the_table_says(tmp_path: Path) -> None:
 
 
 def test_a_collapsed_run_does_not_flatten_the_others() -> None:
-    assert sweep_figures.lower_end([98.0, 97.5, 97.0]) == 97.0
-    assert sweep_figures.lower_end([98.0, 97.5, 97.4, 10.0]) == pytest.approx(98 - 4 * (98 - 97.45))
+    assert of_sweep.lower_end([98.0, 97.5, 97.0]) == 97.0
+    assert of_sweep.lower_end([98.0, 97.5, 97.4, 10.0]) == pytest.approx(98 - 4 * (98 - 97.45))
 
 
 def test_waiting_and_pruned_jobs_of_a_sweep_are_told_apart(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_lightning import mnist
 from mnist_lightning.data import (
     ImageDataModule,
     SequentialBatches,
     ShuffledBatches,
-    balanced_draw,
-    load_digits,
 )
-from mnist_lightning.errors import RunError, UsageError
+from mnist_lightning.datasets import mnist
+from mnist_lightning.datasets.digits import load_digits
+from mnist_lightning.datasets.draw import balanced_draw
+from mnist_lightning.runs.errors import RunError, UsageError
 
 
 def digits(**settings: object) -> ImageDataModule:

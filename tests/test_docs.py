@@ -1,6 +1,5 @@
-"""The documents say what is so: examples are executed, commands are run, and imports point one way."""
+"""The documents say what is so: examples are executed and commands are run."""
 
-import ast
 import doctest
 import re
 import shlex
@@ -96,7 +95,7 @@ def test_make_train_trains(mnist_root: Path, tmp_path: Path) -> None:
 def test_make_train_says_loudly_that_it_is_not_mnist(tmp_path: Path) -> None:
     """A stand-in for Python finds no MNIST, and writes down what else it is asked for."""
     stand_in = tmp_path / "python"
-    stand_in.write_text('#!/bin/sh\ncase "$*" in *mnist_lightning.mnist*) exit 1;; *) echo "asked: $*";; esac\n')
+    stand_in.write_text('#!/bin/sh\ncase "$*" in *datasets.mnist*) exit 1;; *) echo "asked: $*";; esac\n')
     stand_in.chmod(0o755)
     command = ["make", "train", "-o", "setup", f"RUN={stand_in}", "ARGS=seed=1"]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
@@ -111,42 +110,10 @@ def test_files_of_the_readme_exist() -> None:
     for name in names:
         path = name if (PROJECT / name).exists() else f"mnist_lightning/{name}"
         assert (PROJECT / path).exists(), name
+    package = PROJECT / "mnist_lightning"
+    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert set(names) >= rooms, "a line per room"
+    for path in package.glob("[a-z]*.py"):
+        assert path.name in tree[1]
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (PROJECT / link).exists(), link
-
-
-def imports(path: Path) -> set[str]:
-    """Return the modules that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
-
-
-PACKAGE = {path.stem: imports(path) for path in (PROJECT / "mnist_lightning").glob("*.py")}
-
-
-def test_imports_point_one_way() -> None:
-    def uses(name: str, *modules: str) -> set[str]:
-        return {
-            found for found in PACKAGE[name] for module in modules if found == module or found.startswith(f"{module}.")
-        }
-
-    assert {name for name in PACKAGE if uses(name, "hydra", "omegaconf")} == {"configuration"}
-    for name in ("network", "data", "images", "figures", "mnist", "sizes", "files"):
-        own = {found.split(".")[1] for found in uses(name, "mnist_lightning") if "." in found}
-        assert own <= {"errors", "files", "mnist", "sizes", "network"}, name
-    for name in ("network", "images", "figures", "mnist", "sizes", "schema"):
-        assert not uses(name, "lightning"), name
-    for name in ("schema", "configuration", "run", "command", "errors", "provenance", "sizes"):
-        module_level = {
-            node.names[0].name if isinstance(node, ast.Import) else node.module
-            for node in ast.parse((PROJECT / "mnist_lightning" / f"{name}.py").read_text()).body
-            if isinstance(node, ast.Import | ast.ImportFrom)
-        }
-        assert not {m for m in module_level if m and m.split(".")[0] in ("torch", "lightning", "rich", "matplotlib")}, (
-            name
-        )

@@ -13,12 +13,13 @@ from sklearn.metrics import precision_recall_fscore_support
 from test_train import fit, read
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from mnist_lightning import evaluate, figures, grids, load_run, report
-from mnist_lightning.errors import RunError, UsageError
-from mnist_lightning.evaluation import Evaluation
-from mnist_lightning.images import PictureError
-from mnist_lightning.network import CNN
-from mnist_lightning.weights import weights_sha256
+from mnist_lightning import evaluate, load_run
+from mnist_lightning.evaluation.measures import Evaluation
+from mnist_lightning.figures import of_images, of_run, report
+from mnist_lightning.networks.cnn import CNN
+from mnist_lightning.pictures.prepare import PictureError
+from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.weights import weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_figures_of_a_perfect_network_are_drawn() -> None:
     logits = 9.0 * F.one_hot(torch.arange(20) % 10, 10)
     drawn = report.of_evaluation(Evaluation(logits, torch.arange(20) % 10), torch.rand(20, 28, 28), "all right")
     for figure in drawn.values():
-        assert figures.draw(figure).shape[2] == 3
+        assert of_run.draw(figure).shape[2] == 3
     texts = [text.get_text() for text in drawn["confusion_matrix"].axes[0].texts]
     assert texts == ["2"] * 10
     assert "0 errors in 20 images" in drawn["confusion_matrix"].axes[0].get_title(loc="left")
@@ -138,7 +139,7 @@ def test_network_figures_hold_every_layer() -> None:
 
 
 def test_captioned_images_keep_their_greys() -> None:
-    figure = grids.captioned(np.full((1, 28, 28), 128, np.uint8), ["grey"], "x")
+    figure = of_images.captioned(np.full((1, 28, 28), 128, np.uint8), ["grey"], "x")
     assert figure.axes[0].images[0].get_clim() == (0, 255)
 
 
@@ -154,7 +155,7 @@ def test_own_pictures_are_read_nearly_as_well(mnist_root: Path, tmp_path: Path) 
     """At least 500 test images, laid on paper: at most two points below the plain ones."""
     from own_pictures import render
 
-    from mnist_lightning.images import prepare
+    from mnist_lightning.pictures.prepare import prepare
 
     quick = ("optimizer.lr=0.03", "optimizer.momentum=0.9", "trainer.max_epochs=1", "trainer.limit_train_batches=300")
     fit(tmp_path / "run", f"data.search=[{mnist_root}]", "data.root=nowhere", "logger=none", *quick)

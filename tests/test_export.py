@@ -17,7 +17,7 @@ from test_train import fit, read
 from torch import nn
 
 from mnist_lightning import export, load_run
-from mnist_lightning.errors import RunError, UsageError
+from mnist_lightning.runs.errors import RunError, UsageError
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from lightning.pytorch import Trainer
 from torch import nn
 
-from mnist_lightning import console
 from mnist_lightning.data import ImageDataModule
-from mnist_lightning.errors import DivergedError
 from mnist_lightning.module import Classifier
-from mnist_lightning.network import CNN
+from mnist_lightning.networks.cnn import CNN
+from mnist_lightning.runs.errors import DivergedError
+from mnist_lightning.terminal import console
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import Program, environment
+from conftest import Program, environment, ring
 from PIL import Image
-from test_images import ring
 from test_train import fit
 
-from mnist_lightning import images, predict
-from mnist_lightning.images import PictureError, prepare, read_picture
+from mnist_lightning import predict
+from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
 from mnist_lightning.trained import load_run
 
 
@@ -138,7 +137,7 @@ def test_answers_do_not_depend_on_what_is_asked_at_once(run: Path, tmp_path: Pat
 
 
 def test_file_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("mnist_lightning.pictures.prepare.MOST_BYTES", 1_000_000)
     with pytest.raises(PictureError, match="more than 1,000,000 bytes: make it smaller"):
         read_picture("/dev/zero")
 

@@ -14,7 +14,7 @@ from conftest import Program
 from test_train import fit, go_on
 
 from mnist_lightning import load_run
-from mnist_lightning.errors import RunError
+from mnist_lightning.runs.errors import RunError
 
 CANARY = Path("canary")  # in the test's own folder: does not exist as long as nothing of the stranger's was executed
 
@@ -108,8 +108,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "os.system": (setting("model", {"_target_": "os.system", "command": f"touch {CANARY}"}), "_target_=os.system"),
     "a method": (setting("model", {"_target_": "pathlib.Path.touch", "self": str(CANARY)}), "_target_=pathlib"),
     "a function of ours": (
-        setting("model", {"_target_": "mnist_lightning.files.write_atomically", "path": str(CANARY)}),
-        "_target_=mnist_lightning.files",
+        setting("model", {"_target_": "mnist_lightning.runs.files.write_atomically", "path": str(CANARY)}),
+        "_target_=mnist_lightning.runs.files",
     ),
     "what a package imports": (
         setting("model", {"_target_": "torch.nn.modules.module.os.system", "command": f"touch {CANARY}"}),

@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 import torch
 from conftest import PROJECT, Program, environment
-from hydra import compose, initialize_config_dir
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 import train
-from mnist_lightning import configuration
-from mnist_lightning.run import Run
+from mnist_lightning.config import build, compose
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.run import Run
+from mnist_lightning.runs.weights import weights_sha256
 from mnist_lightning.trained import load_run
-from mnist_lightning.weights import weights_sha256
 
 FIGURES = (
     "accuracy", "confusion_matrix", "misclassified", "precision_recall", "reliability", "feature_maps", "filters",
@@ -33,7 +35,7 @@ FIGURES = (
 
 def compose_config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return configuration.checked(compose("config", overrides=list(overrides)))
+        return compose.checked(hydra_compose("config", overrides=list(overrides)))
 
 
 def fit(output_dir: Path, *overrides: str, figures: bool = False) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def fit(output_dir: Path, *overrides: str, figures: bool = False) -> dict[str, A
         overrides = (*overrides, "~callbacks.figures")
     config = compose_config(f"output_dir={output_dir}", *overrides)
     with Run.create(str(output_dir), config.name, config.seed) as run:
-        configuration.save(config, run)
+        compose.save(config, run)
         train.train(config, run)
     return read(output_dir)
 
@@ -50,7 +52,7 @@ def fit(output_dir: Path, *overrides: str, figures: bool = False) -> dict[str, A
 def go_on(output_dir: Path, *overrides: str) -> dict[str, Any]:
     """Resume in this process, and return results.json."""
     run = Run.open(output_dir)
-    config = configuration.checked(configuration.resumed(run, overrides))
+    config = compose.checked(compose.resumed(run, overrides))
     with run:
         train.train(config, run)
     return read(output_dir)
@@ -58,7 +60,7 @@ def go_on(output_dir: Path, *overrides: str) -> dict[str, Any]:
 
 def digits_test_set() -> tuple[torch.Tensor, torch.Tensor]:
     """Return the test set of the digits as the network sees it."""
-    data = configuration.build(compose_config("data=digits").data)
+    data = build.build(compose_config("data=digits").data)
     data.setup("test")
     return data.splits["test"].tensors
 
@@ -171,7 +173,7 @@ def test_last_checkpoint_is_the_result_and_plain(finished: Path) -> None:
 
 def test_config_runs_again(finished: Path, tmp_path: Path) -> None:
     """The resolved configuration alone gives the same weights."""
-    config = configuration.load(finished)
+    config = compose.load(finished)
     config.output_dir = str(tmp_path / "again")
     with Run.create(config.output_dir, config.name, config.seed) as run:
         train.train(config, run)
@@ -389,10 +391,8 @@ def test_mistakes_end_with_one_message(
 
 
 def test_resume_changes_only_what_it_may(finished: Path) -> None:
-    with pytest.raises(
-        configuration.UsageError, match=r"optimizer.lr=0.5: a resumed run stays the experiment that it was"
-    ):
-        configuration.resumed(Run.open(finished), ["resume=x", "optimizer.lr=0.5"])
+    with pytest.raises(UsageError, match=r"optimizer.lr=0.5: a resumed run stays the experiment that it was"):
+        compose.resumed(Run.open(finished), ["resume=x", "optimizer.lr=0.5"])
 
 
 def test_refused_resume_changes_nothing(program: Program, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Figures, as functions from arrays to a matplotlib Figure."""

@@ -1,0 +1,1 @@
+"""Networks, a file each, and what their layers make of an image."""

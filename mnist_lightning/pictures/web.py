@@ -1,0 +1,157 @@
+"""The page where one draws a digit: its files in page/, and the network's answer to what is drawn."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
+from mnist_lightning.runs.run import peek
+
+if TYPE_CHECKING:
+    from mnist_lightning.trained import TrainedRun
+
+PAGE = Path(__file__).parent / "page"
+MOST_BYTES = 2**20  # of a picture; a drawing has about 3,000
+MOST_PIXELS = 16_000_000  # a telephone's photograph has 12 million
+AT_ONCE = 2  # pictures that are prepared at the same time; the most, a WebP, takes 310 MiB
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # from strangers, not all that Pillow has a decoder for
+LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # the next version of the page is asked for
+}
+
+
+def application(trained: "TrainedRun", host: str = "127.0.0.1") -> Starlette:
+    """Return the server of the drawing page.
+
+    GET / is the page, GET /run says what run it is, and POST /predict, a picture's file, says which digit is on it.
+    What is wrong with a request is answered by {"error": one line}, but for what is not HTTP at all.
+
+    Args:
+        host: the name or address that it is served by, beside those of this machine itself.
+    """
+    names = LOCAL_NAMES | {in_url(host).lower()}
+    app = Starlette(
+        routes=[
+            Route("/", page),
+            Route("/run", partial(run, trained)),
+            Route("/predict", partial(predict, trained, asyncio.Semaphore(AT_ONCE)), methods=["POST"]),
+            Mount("/page", StaticFiles(directory=PAGE)),
+        ],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=partial(guarded, names))],
+        exception_handlers={
+            HTTPException: explained, PictureError: unreadable, ClientDisconnect: left, Exception: failed
+        },
+    )  # fmt: skip
+    app.router.redirect_slashes = False
+    return app
+
+
+async def page(request: Request) -> Response:
+    return FileResponse(PAGE / "index.html")
+
+
+async def run(trained: "TrainedRun", request: Request) -> Response:
+    """Answer which network it is, and its test accuracy (a fraction) where results.json has it, else null."""
+    epochs = (peek(trained.directory) or {}).get("epochs", [])
+    accuracies = {epoch["epoch"]: epoch["test_accuracy"] for epoch in epochs}
+    return JSONResponse(
+        {
+            "name": trained.config.name,
+            "checkpoint": str(trained.checkpoint),
+            "epochs": trained.epochs,
+            "accuracy": accuracies.get(trained.epochs),
+        }
+    )
+
+
+async def predict(trained: "TrainedRun", turns: asyncio.Semaphore, request: Request) -> Response:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413, f"the picture is larger than {MOST_BYTES:,} bytes: make it smaller")
+    async with turns:
+        return JSONResponse(await run_in_threadpool(answer, trained, bytes(body)))
+
+
+def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
+    """Return the digit, the ten probabilities and the 28×28 greys that the network sees; null each where it is blank.
+
+    Raises:
+        PictureError: it is no picture, or too large.
+    """
+    grey = read_picture(BytesIO(file), FORMATS, MOST_PIXELS)
+    try:
+        prepared = prepare(grey)
+    except PictureError:  # blank
+        return {"digit": None, "probabilities": None, "prepared": None}
+    [probabilities] = trained.probabilities(prepared)
+    return {
+        "digit": int(probabilities.argmax()),
+        "probabilities": probabilities.tolist(),
+        "prepared": prepared.tolist(),
+    }
+
+
+async def guarded(names: set[str], request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Answer this server's own page only, and with headers that bind it to this server."""
+    problem = stranger(names, request)
+    response = JSONResponse({"error": problem}, 403) if problem else await call_next(request)
+    response.headers.update(HEADERS)
+    return response
+
+
+def stranger(names: set[str], request: Request) -> str | None:
+    """Return what shows that another site's page sent a request, None where it is our own.
+
+    The Host is another than this server's where that site's name was made to point here (DNS rebinding).
+    """
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    name = re.sub(r":\d*$", "", host).lower()
+    if name not in names | {in_url(request.scope["server"][0])}:
+        return f"Host {host}: this server has another name"
+    if origin not in (None, f"http://{host}"):
+        return f"Origin {origin}: only the page of this server may ask"
+    return None
+
+
+def in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+async def explained(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def unreadable(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 422)
+
+
+async def left(request: Request, error: Exception) -> Response:
+    """Nobody waits for an answer any more, as after a reload of the page."""
+    return Response(status_code=400)
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """Answer a fault of this program; its traceback is on the terminal."""
+    return JSONResponse({"error": "the server failed: its terminal says why"}, 500)

@@ -1,0 +1,230 @@
+"""Jobs side by side: each is a process of its own, `python train.py <overrides>`, and loses only itself."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mnist_lightning.runs.files import write_atomically
+from mnist_lightning.runs.run import peek
+from mnist_lightning.sweeps.display import Board
+from mnist_lightning.terminal.console import say
+
+POLL_SECONDS = 0.02
+LOOK_SECONDS = 0.5  # between two looks at what the jobs have written
+PATIENCE_SECONDS = 30  # for a job to save what it has after a signal; then it is killed
+
+
+@dataclass
+class Process:
+    """A job that is running.
+
+    Args:
+        directory: its run directory, which it makes itself.
+        process: train.py.
+        slot: which of the places side by side it has.
+        output_file: where it prints to.
+        log_before: what train.log held before, in a resumed run.
+    """
+
+    directory: Path
+    process: subprocess.Popen
+    slot: int
+    output_file: Path
+    log_before: str
+    started: float = field(default_factory=time.perf_counter)
+
+    def output(self, last_bytes: int | None = None) -> str:
+        with self.output_file.open("rb") as file:
+            if last_bytes:
+                file.seek(max(0, self.output_file.stat().st_size - last_bytes))
+            return file.read().decode(errors="replace")
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the job, to all processes of a multi-device one."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+
+    def close(self) -> dict[str, Any]:
+        """Return the results of the job that has ended, and record what only this process knows.
+
+        That is the whole output of a job that did not finish, and that it ended before it could say so itself.
+        """
+        with suppress(ProcessLookupError):  # what a multi-device job that was killed left behind
+            os.killpg(self.process.pid, signal.SIGKILL)
+        output, status = self.output(), self.process.returncode
+        self.output_file.unlink()
+        results = peek(self.directory)
+        if results and results["status"] == "finished":
+            return results
+        if results and results["status"] == "running":
+            from mnist_lightning.training import hparams
+
+            hparams.write_killed(self.directory)
+        if results is None and status == -signal.SIGTERM:
+            return {"status": "interrupted", "epochs": []}  # before it had begun: as if it had not been started
+        if status < 0:
+            output += f"ended by {signal.Signals(-status).name}\n"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.directory / "train.log", lambda file: file.write((self.log_before + output).encode()))
+        if results is None:
+            lines = [line for line in output.splitlines() if line.strip()] or [f"ended with status {status}"]
+            said = [line.removeprefix("train.py: ") for line in lines if line.startswith("train.py: ")]
+            results = {"status": "failed", "epochs": [], "error": (said or lines)[-1]}
+            text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+            write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
+        return results
+
+
+class Watcher(Protocol):
+    """What a search does while its jobs run."""
+
+    def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
+        """Return whether to stop the job in `directory`, after another of its epochs."""
+
+    def ended(self, directory: Path, results: Mapping[str, Any]) -> str:
+        """Take note that the job in `directory` has ended, and return how in one word."""
+
+
+def run_side_by_side(
+    jobs: Iterable[tuple[Path, list[str]]], slots: int, total: int,
+    flags: Sequence[str] = (), watcher: Watcher | None = None,
+) -> None:  # fmt: skip
+    """Run each job in a process of its own, `slots` of them at a time, and stop them all when this process is stopped.
+
+    Args:
+        jobs: directory and overrides; the next one is asked for only when a slot is free.
+        slots: how many run side by side.
+        total: how many jobs there are.
+        flags: further options of train.py, for each of them.
+        watcher: hears of each epoch, and of each end.
+    """
+    waiting = iter(jobs)
+    running: list[Process] = []
+    free = list(range(slots))
+    more = True
+    looked = 0.0
+    try:
+        with Board(total) as board:
+            while running or more:
+                while more and free:
+                    job = next(waiting, None)
+                    if more := job is not None:
+                        directory, overrides = job
+                        with signals_put_off():
+                            running.append(start(directory, [*flags, *overrides], free.pop(0), slots))
+                time.sleep(POLL_SECONDS)
+                if time.perf_counter() - looked > LOOK_SECONDS:
+                    looked = time.perf_counter()
+                    look(running, board, watcher)
+                for one in [one for one in running if one.process.poll() is not None]:
+                    with signals_put_off():
+                        running.remove(one)
+                        free.append(one.slot)
+                        results = one.close()
+                        word = "killed" if results["status"] == "running" else results["status"]
+                        if watcher:
+                            word = watcher.ended(one.directory, results)
+                    board.ended(one.directory.name, word, results, one.seconds)
+    finally:
+        stop(running)
+
+
+@contextmanager
+def signals_put_off() -> Iterator[None]:
+    """Let a signal that ends the sweep wait until what must not be torn apart is done."""
+    arrived: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: arrived.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for put_off, handler in before.items():
+            signal.signal(put_off, handler)
+        for late in arrived[:1]:
+            signal.raise_signal(late)
+
+
+def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Process:
+    """Start train.py on its share of the machine, out of reach of the terminal's Ctrl-C: that goes to this process."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    log = directory / "train.log"
+    log_before = log.read_text(errors="replace") if log.exists() else ""
+    output_file = directory.with_name(f".{directory.name.partition('_')[0]}.output")
+    with output_file.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, sys.argv[0], *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=share_of_machine(slot, slots),
+            start_new_session=True,
+        )
+    return Process(directory, process, slot, output_file, log_before)
+
+
+def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> None:
+    """Show how far the jobs are, and stop those that a search gives up."""
+    for one in running:
+        results = peek(one.directory)
+        if results and watcher and watcher.gives_up(one.directory, results):
+            one.terminate()
+        board.show(one.directory.name, one.output(last_bytes=2000), results, one.seconds)
+    board.refresh()
+
+
+def stop(running: Sequence[Process]) -> None:
+    """Stop jobs with SIGTERM, which saves what they need to go on; who does not end after half a minute is killed."""
+    if running:
+        say("stopping, with everything saved that is needed to go on …")
+    for one in running:
+        one.terminate()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    for one in running:
+        try:
+            one.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()
+        one.close()
+
+
+def share_of_machine(slot: int, slots: int) -> dict[str, str]:
+    """Return the environment for a job: its share of the CPU's threads, and of the GPUs where there are any.
+
+    An OMP_NUM_THREADS that is set already is left as it is. Where there are more slots than GPUs, some share one.
+    """
+    environment = dict(os.environ)
+    if slots > 1 and "OMP_NUM_THREADS" not in environment:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        environment["OMP_NUM_THREADS"] = str(max(1, cores // slots))
+    gpus = visible_gpus()
+    if slots > 1 and gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[slot::slots] or [gpus[slot % len(gpus)]])
+    return environment
+
+
+def visible_gpus() -> list[str]:
+    """Return the names of the NVIDIA GPUs that this process may use, without starting CUDA."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip()]
+    if not shutil.which("nvidia-smi"):
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    return re.findall(r"^GPU (\d+):", listed.stdout, re.MULTILINE)

@@ -1,0 +1,151 @@
+"""A search for good settings with Optuna: the study is asked for trials, hears of each epoch, and is told the end."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState
+
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.sweeps.sweep import STUDY_FILE, Job, Sweep
+
+OPEN = (TrialState.RUNNING, TrialState.WAITING)
+
+
+class Search:
+    """The trials of a study, each a job of the sweep of the same number; the goal is the validation accuracy.
+
+    A trial stays open in the study until its job is answered: finished, diverged or given up. So a second call goes on
+    with the open ones before it asks for new ones. Implements jobs.Watcher.
+
+    Args:
+        sweep: where the jobs and the study are.
+        space: what is searched, {setting: distribution}.
+        fixed: overrides of every trial.
+        epochs: of each trial; after the last there is nothing left to give up.
+        trials: so many in all, those of earlier calls included.
+        startup_trials: so many are drawn at random first, and before so many are complete none is given up.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self, sweep: Sweep, space: Mapping[str, BaseDistribution], fixed: Sequence[str],
+        epochs: int, trials: int, startup_trials: int, seed: int,
+    ) -> None:  # fmt: skip
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.sweep, self.space, self.fixed, self.epochs, self.trials = sweep, dict(space), list(fixed), epochs, trials
+        path = sweep.directory / STUDY_FILE
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        self.study = optuna.create_study(
+            storage=storage, study_name="search", direction="maximize", load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=2),
+        )  # fmt: skip
+        self._check()
+        # With the number of trials, so that a further call goes on with other draws than the first began with.
+        mixed = int(np.random.SeedSequence((seed, len(self.study.trials))).generate_state(1)[0])
+        self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=startup_trials, seed=mixed, constant_liar=True)
+        self.asked: dict[Path, tuple[Trial, Job]] = {}
+
+    def _check(self) -> None:
+        """Raise UsageError where the study on disk searches something else; its trials would not compare."""
+        if self.study.user_attrs.get("fixed", self.fixed) != self.fixed:
+            before = " ".join(self.study.user_attrs["fixed"])
+            raise UsageError(f"{self.sweep.directory} holds a search with {before}. For a new one: hydra.sweep.dir=DIR")
+        self.study.set_user_attr("fixed", self.fixed)
+        for trial in self.study.trials:
+            if trial.state in OPEN and set(trial.params) < set(self.space):
+                self.study.tell(trial.number, state=TrialState.FAIL)  # this process was killed while it asked
+            elif trial.state != TrialState.FAIL:
+                self._check_space(trial.distributions)
+
+    def _check_space(self, before: Mapping[str, BaseDistribution]) -> None:
+        try:
+            if set(before) != set(self.space):
+                raise ValueError("it searches " + ", ".join(before))
+            for key, distribution in self.space.items():
+                check_distribution_compatibility(before[key], distribution)
+        except ValueError as error:
+            raise UsageError(
+                f"{self.sweep.directory} holds a search of another space: {error}. For a new one: hydra.sweep.dir=DIR"
+            ) from error
+
+    @property
+    def asked_for(self) -> int:
+        """How many trials there are, but for those that were never more than asked for."""
+        return sum(trial.state != TrialState.FAIL for trial in self.study.trials)
+
+    @property
+    def left(self) -> int:
+        """How many trials are still to be run."""
+        return len(self.open_trials) + max(0, self.trials - self.asked_for)
+
+    def jobs(self) -> Iterator[tuple[Path, list[str]]]:
+        """Ask for trials, one whenever a job can be started; those that earlier calls left open first."""
+        for frozen in self.study.get_trials(states=OPEN):
+            # Optuna has no public way to take up a trial again; this is how its own ask() makes one.
+            job = self.job_of(Trial(self.study, frozen._trial_id))
+            results = job.results
+            if results and results["status"] in ("finished", "diverged"):  # the study was not told, that is all
+                self.ended(job.directory, results)
+            else:
+                yield job.directory, job.arguments()
+        while self.asked_for < self.trials:
+            job = self.job_of(self.study.ask(self.space))
+            yield job.directory, job.arguments()
+
+    def job_of(self, trial: Trial) -> Job:
+        """Return the job of the trial's number, a new one where there is none.
+
+        Raises:
+            UsageError: the sweep has another job under that number.
+        """
+        overrides = [*(f"{key}={value}" for key, value in trial.params.items()), *self.fixed]
+        names = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()}
+        there = [job for job in self.sweep.jobs if number_of(job) == trial.number]
+        job = there[0] if there else self.sweep.add(overrides, names, trial.number)
+        if job.overrides != overrides:
+            raise UsageError(
+                f"{job.directory} is not trial {trial.number} of {STUDY_FILE}: they do not belong together"
+            )
+        job.pruned = False
+        self.sweep.save()
+        self.asked[job.directory] = (trial, job)
+        return job
+
+    def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
+        """Report the latest epoch to the study, and return whether the trial is hopeless: worse than the median."""
+        trial, job = self.asked[directory]
+        known = self.study.trials[trial.number].intermediate_values
+        fresh = [epoch for epoch in results["epochs"] if epoch["epoch"] not in known]
+        for epoch in fresh:
+            trial.report(epoch["val_accuracy"], step=epoch["epoch"])
+        if not fresh or fresh[-1]["epoch"] >= self.epochs or not trial.should_prune():
+            return False
+        job.pruned = True
+        self.sweep.save()
+        return True
+
+    def ended(self, directory: Path, results: Mapping[str, Any]) -> str:
+        """Tell the study how the trial ended. One that failed or was stopped stays open, to be run again."""
+        trial, job = self.asked[directory]
+        if results["status"] == "finished":
+            job.pruned = False  # it was faster than the signal
+            self.study.tell(trial, results["val"]["accuracy"])
+        elif job.pruned or results["status"] == "diverged":  # both say: not there
+            self.study.tell(trial, state=TrialState.PRUNED)
+        self.sweep.save()
+        return "pruned" if job.pruned else str(results["status"])
+
+    @property
+    def open_trials(self) -> list[int]:
+        """The numbers of the trials without an answer."""
+        return [trial.number for trial in self.study.get_trials(states=OPEN)]
+
+
+def number_of(job: Job) -> int:
+    return int(job.directory.name.partition("_")[0])

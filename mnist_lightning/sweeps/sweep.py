@@ -1,0 +1,224 @@
+"""A sweep is a directory of runs: what was asked for, which run answers it, and what is still to be done."""
+
+import json
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.experiment import short_names
+from mnist_lightning.runs.files import write_atomically
+from mnist_lightning.runs.run import (
+    LAST_CHECKPOINT,
+    is_in_use,
+    make_directory,
+    peek,
+    resume_command,
+)
+
+SWEEP_FILE = "sweep.json"
+STUDY_FILE = "study.journal"  # of a search; optuna-dashboard opens it too
+NAME_BYTES = 120  # of a job's directory; file systems take 255
+
+
+@dataclass
+class Job:
+    """One run of a sweep: its overrides as typed for train.py, its directory, and whether a search gave it up."""
+
+    directory: Path
+    overrides: list[str]
+    pruned: bool = False
+
+    @property
+    def results(self) -> dict[str, Any] | None:
+        """results.json, or None where the job never began."""
+        return peek(self.directory)
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether results.json says "finished", whatever an exit status said; or the job was given up."""
+        results = self.results
+        return self.pruned or (results is not None and results["status"] == "finished")
+
+    def arguments(self) -> list[str]:
+        """Return what train.py is called with: on from the checkpoint of an interrupted run, or from the beginning.
+
+        What a failed run left is removed. A finished run must not come here.
+        """
+        results = self.results
+        assert not self.is_done
+        interrupted = results is not None and results["status"] in ("running", "interrupted")
+        if interrupted and (self.directory / LAST_CHECKPOINT).exists():
+            return [f"resume={quoted(str(self.directory))}"]
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+        return [*self.overrides, f"output_dir={quoted(str(self.directory))}"]
+
+
+class Sweep:
+    """A sweep's directory. As a context manager it is held against other processes.
+
+    Args:
+        directory: it exists.
+        command: what was typed, from train.py on.
+        jobs: in the order of their numbers.
+    """
+
+    def __init__(self, directory: Path, command: list[str], jobs: list[Job]) -> None:
+        self.directory = directory
+        self.command = command
+        self.jobs = jobs
+        self._lock = FileLock(directory / ".lock", blocking=False)
+
+    @classmethod
+    def create(cls, directory: str | None, name: str) -> Self:
+        """Begin a sweep in `directory`, or go on with the one that is there; None: runs/<name>-sweep/<date>_<time>.
+
+        Raises:
+            UsageError: the directory holds something else, or can't be made.
+        """
+        if directory and is_sweep(directory):
+            return cls.open(directory)
+        default = Path("runs", f"{name}-sweep", f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+        sweep = cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
+        sweep.save()
+        return sweep
+
+    @classmethod
+    def open(cls, place: str | Path) -> Self:
+        """Open an existing sweep.
+
+        Raises:
+            UsageError: its sweep.json is missing or damaged.
+        """
+        directory = Path(place)
+        try:
+            state = json.loads((directory / SWEEP_FILE).read_text())
+            command = [str(word) for word in state["command"]]
+            jobs = [Job(directory / job["directory"], list(job["overrides"]), job["pruned"]) for job in state["jobs"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{directory / SWEEP_FILE} can't be read: {error!r}") from error
+        for job in jobs:  # the file may be a stranger's, and directories of failed jobs are removed
+            if job.directory.parent != directory or not re.fullmatch(r"\d+(_.+)?", job.directory.name):
+                raise UsageError(f"{directory / SWEEP_FILE} names {job.directory}, which is no job of this sweep")
+        return cls(directory, command, jobs)
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise UsageError(f"{self.directory} is in use by another process: wait for it to end") from error
+        busy = [job.directory for job in self.jobs if is_in_use(job.directory)]
+        if busy:
+            raise UsageError(f"{busy[0]} is still running: wait for it to end, or stop it")
+        for left in self.directory.glob(".*.output"):  # of a sweep that was killed
+            left.unlink()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._lock.release()
+        if error is not None and not isinstance(error, Exception):  # a signal
+            error.args = (f"{error}. Go on with the rest of the sweep: {resume_command(self.directory)}",)
+
+    def plan(self, overrides: Sequence[Sequence[str]]) -> list[Job]:
+        """Return one job for each different list of overrides: the one that is there already, or a new one."""
+        there = {tuple(job.overrides): job for job in self.jobs}
+        wanted = list(dict.fromkeys(tuple(one) for one in overrides))
+        columns = varied_overrides(wanted)
+        for one in wanted:
+            if one not in there:
+                there[one] = self.add(
+                    list(one), {key: value for key, value in as_mapping(one).items() if key in columns}
+                )
+        self.save()
+        return [there[one] for one in wanted]
+
+    def rest(self, planned: Sequence[Job]) -> list[Job]:
+        """Return the jobs beside those `planned`, which further commands have added to this sweep.
+
+        Raises:
+            UsageError: one has settings of Hydra's own, which could run anything if the sweep is a stranger's.
+        """
+        rest = [job for job in self.jobs if job not in planned]
+        for job in rest:
+            for word in job.overrides:
+                if not is_harmless(word):
+                    raise UsageError(f"{job.directory} was started with {word}: type the command that added it again")
+        return rest
+
+    def add(self, overrides: list[str], varied: Mapping[str, str], number: int | None = None) -> Job:
+        """Add a job, named by its number, else the next one, and what is `varied`."""
+        job = Job(self.directory / job_name(len(self.jobs) if number is None else number, varied), overrides)
+        self.jobs.append(job)
+        return job
+
+    def save(self) -> None:
+        """Write sweep.json."""
+        jobs = [
+            {"directory": job.directory.name, "overrides": job.overrides, "pruned": job.pruned} for job in self.jobs
+        ]
+        text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
+
+    def check_answered(self, left: int, jobs: int) -> None:
+        """Raise RunError where so many jobs are left without an answer."""
+        if left:
+            raise RunError(
+                f"{left} of {jobs} jobs did not finish. Do those again, and no others: {resume_command(self.directory)}"
+            )
+
+
+def is_sweep(place: str | Path) -> bool:
+    return (Path(place) / SWEEP_FILE).exists()
+
+
+def is_harmless(word: str) -> bool:
+    """Return whether an override is of this project, or one of Hydra's that choose among what is installed."""
+    return bool(
+        not word.lstrip("+~").startswith("hydra")
+        or re.fullmatch(r"hydra\.(launcher\.jobs|launcher\.n_jobs|sweeper\.\w+)=\d+|hydra/launcher=\w+", word)
+    )
+
+
+def as_mapping(overrides: Sequence[str]) -> dict[str, str]:
+    """Return {key: value} of overrides of the form key=value."""
+    return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
+
+
+def varied_overrides(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the keys whose values differ between the jobs."""
+    settings = [as_mapping(job) for job in jobs]
+    keys = dict.fromkeys(key for one in settings for key in one)
+    return [key for key in keys if len({one.get(key) for one in settings}) > 1]
+
+
+def job_name(number: int, varied: Mapping[str, str]) -> str:
+    """Return a name like 3_lr=0.03,seed=1 that every file system takes, whatever the values are."""
+    names = short_names(varied)
+    text = ",".join(f"{plain(names[key])}={plain(value)}" for key, value in varied.items())
+    whole = f"{number}_{text}" if text else str(number)
+    return whole.encode()[:NAME_BYTES].decode(errors="ignore").rstrip("-.,")
+
+
+def plain(value: str) -> str:
+    """Return `value` with letters, digits and . _ + - alone; what stands between them becomes one -."""
+    characters = [c if c.isalnum() or c in "._+" else "-" for c in unicodedata.normalize("NFC", value)]
+    minus = "-" if re.match(r"-\d", value) else ""
+    return minus + re.sub("-+", "-", "".join(characters)).strip("-.")
+
+
+def quoted(value: str) -> str:
+    """Return `value` as Hydra reads it back: in quotes where its grammar would see more than a text in it."""
+    if re.fullmatch(r"[A-Za-z0-9_./\-]+", value):
+        return value
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"

@@ -1,0 +1,80 @@
+"""What the terminal shows: one console for log lines and progress bar, so that neither garbles the other."""
+
+import logging
+import os
+import shlex
+import warnings
+from typing import Any
+
+from rich.console import Console
+
+from mnist_lightning.runs.run import Run, is_main_process, resume_command
+
+CONSOLE = Console()
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print a line for a person, as it is; what nobody reads any more is dropped, and the work goes on."""
+    try:
+        CONSOLE.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+class Terminal(logging.Handler):
+    """Shows log messages: on a terminal without the reports within an epoch, because the progress bar has those."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO if CONSOLE.is_terminal else logging.DEBUG)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def set_up() -> None:
+    """Send the project's messages to the terminal, and from the libraries only what they warn of."""
+    log = logging.getLogger("mnist_lightning")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    for earlier in [handler for handler in log.handlers if isinstance(handler, Terminal)]:
+        log.removeHandler(earlier)  # of the run before, in a process that does several
+    if is_main_process():
+        log.addHandler(Terminal())
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers")  # tensors in memory need none
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")  # digits, smoke runs
+    warnings.filterwarnings("ignore", message=".*exists and is not empty")  # the checkpoints of a resumed run
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
+
+
+def opening(results: dict[str, Any]) -> str:
+    """Say in one line what is about to be trained on what."""
+    held_out = f", {results['val_size']:,} held out" if results["val_size"] else ""
+    devices = f"{results['devices']} × " if results["devices"] > 1 else ""
+    threads = f", {results['threads']} threads" if results["device"] == "cpu" else ""
+    return (
+        f"{results['name']}, seed {results['seed']}: {results['dataset']}, {results['train_size']:,} images to train"
+        f"{held_out}, {results['test_size']:,} to test; {devices}{results['device']}{threads}\n"
+    )
+
+
+def closing(run: Run) -> str:
+    """Say how the run ended, where it is, and what can be done with it."""
+    results, lines = run.results, [""]
+    if test := results["test"]:
+        lines += [f"test accuracy  {test['accuracy']:.2%}, {test['errors']:,} errors in {test['total']:,} images"]
+    if val := results["val"]:
+        lines += [f"val accuracy   {val['accuracy']:.2%}, {val['errors']:,} errors in {val['total']:,} images"]
+    lines += [
+        f"time           {run.total_seconds:.1f} s, of which training and test {results['fit_seconds']:.1f} s",
+        f"run            {run.directory}",
+        "look at it     make tensorboard",
+    ]
+    if run.checkpoint:
+        longer = 2 * max(len(results["epochs"]), 1)
+        lines += [
+            f"go on          {resume_command(run.directory)} trainer.max_epochs={longer}",
+            f"your digit     python -m mnist_lightning.serve {shlex.quote(str(run.directory))}",
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""What a person sees of a run: the layer table, the progress bar, and the figures at its end."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelSummary, ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from mnist_lightning.networks.layers import layer_table
+from mnist_lightning.runs.run import log
+from mnist_lightning.terminal import console
+from mnist_lightning.training.recorder import Recorder
+from mnist_lightning.training.tensorboard import RunLogger
+
+
+class LayerTable(ModelSummary):
+    """Shows the network before training: each layer's type, output shape and parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        size: int = trainer.datamodule.splits["test"].tensors[0].shape[-1]  # type: ignore[attr-defined]
+        lines = [f"{'layer':<14}{'type':<12}{'output':>10}{'parameters':>14}", f"{'input':<26}{f'1×{size}×{size}':>10}"]
+        for name, kind, shape, parameters in layer_table(module.network, size):
+            output = "×".join(map(str, shape))
+            lines.append(f"{name:<14}{kind:<12}{output:>10}{f'{parameters:,}' if parameters else '':>14}".rstrip())
+        lines.append(f"{'total':<36}{sum(p.numel() for p in module.network.parameters()):>14,}\n")
+        log.info("\n".join(lines))
+        if isinstance(trainer.logger, RunLogger):
+            trainer.logger.log_text("layers", "\n".join(lines))
+
+
+class Progress(ProgressBar):
+    """A bar with loss and speed while an epoch trains, where the output is a terminal."""
+
+    SECONDS_BETWEEN_UPDATES = 0.25
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enable()
+
+    def enable(self) -> None:
+        self.enabled = console.CONSOLE.is_terminal
+
+    def disable(self) -> None:
+        self.enabled = False  # Lightning says so in all but the main process
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if not self.enabled:
+            return
+        self.bar = RichProgress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=console.CONSOLE,
+            transient=True,  # the line of the epoch takes its place
+            auto_refresh=False,  # a refreshing thread would take a core from the arithmetic
+        )
+        self.bar.start()
+        epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.task = self.bar.add_task("", total=trainer.num_training_batches, epoch=epoch, loss="", speed="")
+        self.started = self.updated = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.enabled and (now := time.perf_counter()) - self.updated > self.SECONDS_BETWEEN_UPDATES:
+            self.updated = now
+            speed = f"{(batch_idx + 1) / (now - self.started):,.0f} steps/s"
+            loss = f"loss {module.latest_loss:.4f}"
+            self.bar.update(self.task, completed=batch_idx + 1, loss=loss, speed=speed, refresh=True)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.enabled:
+            self.bar.stop()
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        if self.enabled and hasattr(self, "bar"):
+            self.bar.stop()
+
+
+class Figures(Callback):
+    """Draws the run at its end: as files, and in TensorBoard."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
+
+    def on_fit_end(self, trainer: Trainer, module: Any) -> None:
+        recorder = next(callback for callback in trainer.callbacks if isinstance(callback, Recorder))  # type: ignore[attr-defined]
+        epochs = recorder.run.results["epochs"]
+        if not trainer.is_global_zero or not epochs:
+            return
+        from mnist_lightning.evaluation.measures import evaluate
+        from mnist_lightning.figures import of_run, report
+
+        title = report.title(recorder.run.results, len(epochs))
+        images, labels = trainer.datamodule.splits["test"].tensors  # type: ignore[attr-defined]
+        evaluation = evaluate(module.network, images, labels, trainer.datamodule.test_batch_size)  # type: ignore[attr-defined]
+        drawn = report.of_evaluation(evaluation, images[:, 0].cpu(), title)
+        drawn |= report.of_network(module.network, images[:1], title)
+        accuracies = [epoch["test_accuracy"] for epoch in epochs]
+        if None not in accuracies:
+            drawn["accuracy"] = of_run.accuracy_curve(accuracies, title)
+            of_run.save_as_svg(drawn["accuracy"], self.directory / "accuracy")
+        pixels = {name: of_run.save(figure, self.directory / name) for name, figure in drawn.items()}
+        if isinstance(trainer.logger, RunLogger):
+            trainer.logger.log_figures(pixels, trainer.global_step)
+            trainer.logger.log_precision_recall(evaluation, trainer.global_step)
+            trainer.logger.log_network(module.network, images[:1])

@@ -1,0 +1,101 @@
+"""The record of a run: results.json after every epoch, and a line for the terminal."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from mnist_lightning.runs.provenance import process_seconds
+from mnist_lightning.runs.run import Run, log
+from mnist_lightning.runs.weights import weights_sha256
+from mnist_lightning.terminal import console
+
+
+def seed_of(*numbers: int) -> int:
+    """Mix whole numbers to one seed, 0 to 2**64 - 1, as numpy's SeedSequence does."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+class Recorder(Callback):
+    """Keeps results.json, written at each epoch's end and at the end. Its state goes with the weights."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.fit_seconds_before = 0.0  # of the epochs before a resume
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.started = time.perf_counter()
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        device = trainer.strategy.root_device
+        self.run.results |= {
+            "dataset": data.dataset,
+            **{f"{split}_size": data.size(split) for split in ("train", "val", "test")},
+            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "batch_size": data.batch_size * trainer.accumulate_grad_batches,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "devices": trainer.world_size,
+            "threads": torch.get_num_threads(),
+        }
+        log.info(console.opening(self.run.results))
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        # Everything random in an epoch is a function of (seed, epoch, device): so a resumed run goes on bit for bit.
+        torch.manual_seed(seed_of(self.run.results["seed"], trainer.current_epoch, trainer.global_rank))
+        self.epoch_started = time.perf_counter()
+        self.run.results.setdefault("startup_seconds", round(process_seconds(), 3))
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step = batch_idx + 1
+        if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            epoch = f"{trainer.current_epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"
+            log.debug(f"epoch {epoch}  step {step}/{trainer.num_training_batches}  loss {module.latest_loss:.4f}")
+
+    def on_train_epoch_end(self, trainer: Trainer, module: Any) -> None:
+        seconds = time.perf_counter() - self.epoch_started
+        val, test = module.results.get("val"), module.results.get("test")
+        epoch = {
+            "epoch": trainer.current_epoch + 1,
+            "train_loss": module.train_loss(),
+            "test_loss": test and test["loss"],
+            "test_accuracy": test and test["accuracy"],
+            "val_loss": val and val["loss"],
+            "val_accuracy": val and val["accuracy"],
+            "learning_rate": module.learning_rate,
+            "seconds": round(seconds, 3),
+        }
+        self.run.results["epochs"].append(epoch)
+        self._record(module)
+        parts = [f"epoch {epoch['epoch']:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"]
+        parts += [f"train loss {epoch['train_loss']:.4f}"]
+        for stage, result in module.results.items():
+            parts += [f"{stage} loss {result['loss']:.4f}", f"{stage} accuracy {result['accuracy']:.2%}"]
+        log.info("  ".join([*parts, f"{seconds:.1f} s"]))
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.fit_seconds_before = self.fit_seconds  # the time of the figures is not counted
+
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_test_end(self, trainer: Trainer, module: Any) -> None:
+        self._record(module)
+
+    def _record(self, module: Any) -> None:
+        self.run.results["fit_seconds"] = round(self.fit_seconds, 3)
+        self.run.results["test"] = module.results.get("test")
+        self.run.results["val"] = module.results.get("val")
+        self.run.results["weights_sha256"] = weights_sha256(module.network.state_dict())
+        self.run.save()
+
+    @property
+    def fit_seconds(self) -> float:
+        return self.fit_seconds_before + time.perf_counter() - self.started
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.run.results["epochs"], "fit_seconds": self.fit_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.run.results["epochs"] = state_dict["epochs"]
+        self.fit_seconds_before = state_dict["fit_seconds"]

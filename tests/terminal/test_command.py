@@ -1,0 +1,69 @@
+"""How every command ends: when it is asked how it is used, asked wrongly, and no longer read."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Program, environment, ring
+from PIL import Image
+from test_train import fit
+
+from mnist_lightning.terminal.command import printable
+
+COMMANDS = ("evaluate", "predict", "export", "serve", "compare")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("commands") / "run"
+    fit(directory, "data=digits", "trainer=smoke", "logger=none")
+    Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(directory.parent / "zero.png")
+    return directory
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_given_and_a_wrong_option_is_named(command: str, program: Program) -> None:
+    helped = program("-X", "importtime", "-m", f"mnist_lightning.{command}", "--help")
+    assert helped.returncode == 0
+    assert helped.stdout.startswith(f"usage: python -m mnist_lightning.{command}")
+    assert "| torch\n" not in helped.stderr, "answered before torch is imported"
+    wrong = program("-m", f"mnist_lightning.{command}", "run", *["zero.png"][: command == "predict"], "--wrong")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "unrecognized arguments: --wrong" in wrong.stderr
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+def test_no_such_run_is_said_in_one_line(command: str, program: Program) -> None:
+    ended = program("-m", f"mnist_lightning.{command}", "nowhere", *["zero.png"][: command == "predict"])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        f"python -m mnist_lightning.{command}: nowhere is not a run: there is no nowhere/config.yaml\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("evaluate {run}", 141),
+        ("predict {run} {zero}", 141),
+        ("export {run}", 141),
+        ("compare {run}", 0),  # as at the end of a sweep, its table is written into files all the same
+    ],
+)
+def test_output_that_nobody_reads_ends_it_quietly(command: str, status: int, run: Path) -> None:
+    """As `| head` does once it has seen enough."""
+    words = command.format(run=run, zero=run.parent / "zero.png").split()
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", f"mnist_lightning.{words[0]}", *words[1:]],
+        stdout=writer, stderr=subprocess.PIPE, env=environment(), text=True,
+    )  # fmt: skip
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (status, "")
+
+
+def test_what_a_terminal_would_obey_is_escaped() -> None:
+    assert printable("größer\n→ \x1b[31mred\r\udcff") == "größer\n→ \\x1b[31mred\\r\\udcff"
