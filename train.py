@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from mnist_lightning.config import build, compose
-from mnist_lightning.runs.run import Run, log
+from mnist_lightning.runs.run import Run, check_free, is_main_process, log
 from mnist_lightning.sweeps.command_line import command_line
 from mnist_lightning.terminal.command import answered
 
@@ -21,10 +21,13 @@ def main(config: DictConfig) -> None:
     """Check the configuration and open the run directory; only then import torch and Lightning, and train."""
     with answered(ends_process=not compose.is_in_process_job()), compose.explained():
         if config.get("resume") is not None:
-            run = Run.open(str(config.resume))
-            config = compose.checked(compose.resumed(run, compose.command_line_overrides()))
+            run = Run.open(str(config.resume), is_trusted=config.trust)
+            config = compose.resumed(run, compose.typed_overrides())
+            build.everything(config)
         else:
-            compose.checked(config)
+            if config.output_dir and is_main_process():
+                check_free(config.output_dir)
+            build.everything(config)
             run = Run.create(config.output_dir, config.name, config.seed)
         if run.is_finished and len(run.results["epochs"]) >= config.trainer.max_epochs:
             print(f"{run.directory} has its {config.trainer.max_epochs} epochs; for more, add trainer.max_epochs=N")
@@ -41,7 +44,6 @@ def train(config: DictConfig, run: Run) -> None:
     import torch
     from lightning.pytorch import seed_everything
 
-    from mnist_lightning.module import Classifier
     from mnist_lightning.terminal import console
     from mnist_lightning.training import lean
     from mnist_lightning.training.recorder import Recorder
@@ -50,11 +52,10 @@ def train(config: DictConfig, run: Run) -> None:
     seed_everything(config.seed, verbose=False)
     torch.backends.cudnn.deterministic = True  # a run is a function of its configuration, on a GPU too
 
-    network = build.build(config.model)
-    data = build.build(config.data)
+    module = build.module(config)
+    data = build.make("data", config.data)
     data.prepare_data()  # missing or damaged files stop the run here
-    module = Classifier(network, build.build(config.optimizer), build.build(config.scheduler))
-    trainer = build.build_trainer(config, Recorder(run))
+    trainer = build.trainer(config, Recorder(run))
     compose.save(config, run)  # what a resumed run changes counts once it has been accepted
     if trainer.logger:
         trainer.logger.log_hyperparams(compose.resolved(config))

@@ -22,7 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mnist_lightning.config import compose
+from mnist_lightning.config import build, compose
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.sweeps.sweep import STUDY_FILE, Sweep, is_sweep
@@ -87,7 +87,7 @@ class GridSweeper(Sweeper):
             wanted = sweep.plan(jobs)
             if self.is_resumed:
                 wanted += sweep.rest(wanted)
-            todo = [job.arguments() for job in wanted if not job.is_done]
+            todo = [job.arguments(self.is_trusted) for job in wanted if not job.is_done]
             done = f", {len(wanted) - len(todo)} of them done already" if len(todo) < len(wanted) else ""
             console.say(f"{sweep.directory}: {len(wanted)} job{'s' * (len(wanted) > 1)}{done}")
             if todo:
@@ -111,6 +111,7 @@ class GridSweeper(Sweeper):
         named = self.config.hydra.sweep.dir
         place = None if named == "." else str(named)
         self.is_resumed = "resume" in by_key
+        self.is_trusted = bool(trust.value()) if (trust := by_key.pop("trust", None)) else False
         if resume := by_key.pop("resume", None):
             place = str(resume.value())
             if resume.is_sweep_override() or not is_sweep(place):
@@ -137,7 +138,9 @@ class GridSweeper(Sweeper):
         config = copy.deepcopy(self.composed[alike])
         for override in plain:
             OmegaConf.update(config, override.key_or_group, override.value())
-        return compose.checked(config)
+        with compose.explained([]):
+            build.everything(config)
+        return config
 
     def check_file(self, name: str) -> None:
         """Raise UsageError where the file of a sweep holds settings beside its params: they would reach no job."""
@@ -167,7 +170,7 @@ class GridSweeper(Sweeper):
             raise UsageError(
                 f"{place} holds {'no' if self.IS_SEARCH else 'a'} search: name another hydra.sweep.dir=DIR"
             )
-        sweep = Sweep.create(place, self.config.name)
+        sweep = Sweep.create(place, self.config.name, self.is_trusted)
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)
         return sweep

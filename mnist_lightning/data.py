@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
@@ -35,18 +36,21 @@ class ImageDataModule(LightningDataModule):
 
     def __init__(
         self,
-        dataset: str,
-        batch_size: int,
-        test_batch_size: int,
-        val_size: int,
-        val_seed: int,
+        dataset: Literal["mnist", "digits"],
+        batch_size: Annotated[int, Field(ge=1)],
+        test_batch_size: Annotated[int, Field(ge=1)],
+        val_size: Annotated[int, Field(ge=0)],
+        val_seed: Annotated[int, Field(ge=0)],
         mean: float,
-        std: float,
-        seed: int,
+        std: Annotated[float, Field(gt=0)],
+        seed: Annotated[int, Field(ge=0)],
         root: str | None = None,
         search: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        if val_size >= (images := sources.TRAIN_SIZES[dataset]):
+            least = f"from 0 to {images - 1:,}: {dataset} has {images:,} images to train"
+            raise ValueError(f"val_size={val_size}: must be {least}")
         self.dataset, self.root, self.search = dataset, root or "data", search
         self.batch_size, self.test_batch_size = batch_size, test_batch_size
         self.val_size, self.val_seed, self.seed = val_size, val_seed, seed

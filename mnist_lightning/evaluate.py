@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_lightning.runs.files import printable
 from mnist_lightning.terminal.command import answered
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     evaluation = Evaluation(trained.logits(images), labels)
     found = described(trained, evaluation)
     if not options.json:
-        print(as_text(found), flush=True)
+        print(printable(as_text(found)), flush=True)
     if options.corrupted:
         found["corrupted"] = under_corruptions(trained, images, labels, is_shown=not options.json)
     if options.json:
@@ -112,9 +113,10 @@ def under_corruptions(
 def draw(trained: "TrainedRun", evaluation: "Evaluation", images: "Tensor", found: dict[str, Any]) -> Path:
     """Write the figures, of another checkpoint than the last into a folder of its name, and return where."""
     from mnist_lightning.figures import of_run, report
+    from mnist_lightning.runs.files import folder_within
     from mnist_lightning.runs.run import LAST_CHECKPOINT
 
-    folder = trained.directory / "figures"
+    folder = folder_within(trained.directory, "figures")
     if trained.checkpoint.name != LAST_CHECKPOINT.name:
         folder /= trained.checkpoint.stem
     title = report.title(trained.config, trained.epochs)

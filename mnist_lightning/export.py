@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.files import folder_within
 from mnist_lightning.terminal.command import answered
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
@@ -71,8 +72,7 @@ def write_verified(trained: "TrainedRun", images: "Tensor") -> dict[Path, float]
         RunError: one of them differs; what was there before stays.
     """
     program, expected = exported(trained), trained.probabilities(images)
-    folder = trained.directory / "export"
-    folder.mkdir(exist_ok=True)
+    folder = folder_within(trained.directory, "export")
     differences: dict[Path, float] = {}
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unverified-") as scratch:
         for suffix, (write, load) in FORMATS.items():

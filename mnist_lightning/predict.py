@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.terminal.command import answered, printable
+from mnist_lightning.runs.files import printable
+from mnist_lightning.terminal.command import answered
 
 AT_ONCE = 16  # pictures that are prepared and then read together
 

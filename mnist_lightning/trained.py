@@ -1,24 +1,37 @@
 """A trained network, from its run directory. Nothing that stands in the files is ever executed."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
 from mnist_lightning.config import build, compose
-from mnist_lightning.datasets import sources
+from mnist_lightning.config.check import check_value
+from mnist_lightning.datasets import mnist, sources
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.pictures.prepare import SIZE, Picture, PictureError, prepare, read_picture
 from mnist_lightning.runs.errors import RunError, UsageError
-from mnist_lightning.runs.run import LAST_CHECKPOINT, check_contained, directory_of
+from mnist_lightning.runs.run import CONFIG_FILE, LAST_CHECKPOINT, checkpoint_of, directory_of
+from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import read_checkpoint
 
 PREFIX = "network."  # of the network's tensors in a checkpoint of the LightningModule
+MOST_PARTS = 10  # layers and parameters for each tensor of a checkpoint
+LOOKED_AT = {  # what is taken from the configuration beside the network
+    "seed": int,
+    "data.dataset": Literal["mnist", "digits"],
+    "data.mean": float,
+    "data.std": Annotated[float, Field(gt=0)],
+    "data.test_batch_size": Annotated[int, Field(ge=1, le=2**20)],
+}
 
 Images = Tensor | NDArray[np.uint8] | Sequence[Picture]
 
@@ -75,7 +88,10 @@ class TrainedRun:
             RunError: MNIST is not there (nothing is downloaded), or a file is damaged.
         """
         data = self.config.data
-        root, search = (folder, ()) if folder else (data.get("root") or "data", data.get("search") or ())
+        is_own = Seal(self.directory).state(CONFIG_FILE) == "own"  # a stranger's is read from one's own places
+        root, search = (data.get("root") or "data", data.get("search") or ()) if is_own else mnist.places()
+        if folder:
+            root, search = str(folder), ()
         *_, images, labels = sources.load(data.dataset, root, search, may_download=False)
         return torch.from_numpy(images), torch.from_numpy(labels).long()
 
@@ -108,7 +124,7 @@ def prepared(picture: Picture) -> NDArray[np.uint8]:
 
 
 def load_run(path: str | Path) -> TrainedRun:
-    """Load a run's network, on the CPU.
+    """Load a run's network, on the CPU, whoever made the run: its network is described by it, and nothing else obeyed.
 
     Args:
         path: a run directory, for its last checkpoint, or a checkpoint in one.
@@ -119,21 +135,76 @@ def load_run(path: str | Path) -> TrainedRun:
     """
     place = Path(path)
     directory = directory_of(place)
-    checkpoint = directory / LAST_CHECKPOINT if directory == place else place
-    check_contained(directory)
-    config = compose.load(directory)
+    config = compose.read(directory)
+    build.check_name(compose.selected(config, "name"))
+    for setting, kind in LOOKED_AT.items():
+        check_value(setting, compose.selected(config, setting), kind)
+    checkpoint = place if directory != place else checkpoint_of(directory) or directory / LAST_CHECKPOINT
     content = read_checkpoint(checkpoint)
-    try:
-        weights = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
-        if not all(weight.is_floating_point() and weight.isfinite().all() for weight in weights.values()):
-            raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
-        with torch.device("meta"):  # without memory: a stranger's configuration may ask for more than there is
-            network = build.build(config.model)
-        network.load_state_dict({key: weight.float() for key, weight in weights.items()}, assign=True)
-    except (RuntimeError, AttributeError) as error:
-        raise UsageError(f"{checkpoint} does not fit the network that {directory}/config.yaml describes") from error
+    state = content["state_dict"] if isinstance(content["state_dict"], dict) else {}
+    weights = {key.removeprefix(PREFIX): value for key, value in state.items() if str(key).startswith(PREFIX)}
+    if vast(weights, checkpoint.stat().st_size) or (network := network_of(config.model, weights)) is None:
+        raise UsageError(f"{checkpoint} does not fit the network that {directory}/config.yaml describes")
+    if not all(weight.isfinite().all() for weight in weights.values()):
+        raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
     network = network.eval().to(memory_format=torch.channels_last)  # as it was evaluated in training
     return TrainedRun(directory, checkpoint, epochs_of(content, checkpoint), network, config)
+
+
+def network_of(description: Any, weights: Mapping[str, Any]) -> nn.Module | None:
+    """Return the network that a configuration describes, with its weights; None where they do not fit each other.
+
+    It is made without memory, and with no more parts than there are weights for: a stranger's may be vast.
+    """
+    with torch.device("meta"), at_most(MOST_PARTS * (len(weights) + 10)):
+        network = build.make("model", description)
+    expected = network.state_dict()
+    if expected.keys() != weights.keys() or not all(fits(weights[key], expected[key]) for key in expected):
+        return None
+    network.load_state_dict({key: weight.to(expected[key].dtype) for key, weight in weights.items()}, assign=True)
+    return network
+
+
+def vast(weights: Mapping[str, Any], size: int) -> bool:
+    """Return whether tensors would take far more memory than the `size` of their file: by strides of 0, say."""
+    return sum(weight.numel() * weight.itemsize for weight in weights.values() if isinstance(weight, Tensor)) > 2 * size
+
+
+def fits(weight: Any, expected: Tensor) -> bool:
+    """Return whether what a checkpoint holds is in memory, and of the shape and kind that a network expects."""
+    return (
+        isinstance(weight, Tensor)
+        and weight.layout == torch.strided
+        and weight.device.type == "cpu"
+        and weight.shape == expected.shape
+        and weight.is_floating_point() == expected.is_floating_point()
+        and not weight.is_complex()
+        and weight.untyped_storage().nbytes() >= weight.nbytes
+    )
+
+
+@contextmanager
+def at_most(parts: int) -> Iterator[None]:
+    """Let no network be made of more layers and parameters than that: a stranger's may have any number.
+
+    Raises:
+        ValueError: in the constructor that makes one more.
+    """
+    count = itertools.count()
+
+    def counted(*_: Any) -> None:
+        if next(count) >= parts:
+            raise ValueError("it has more layers than its checkpoint has weights for")
+
+    hooks = [
+        torch.nn.modules.module.register_module_parameter_registration_hook(counted),
+        torch.nn.modules.module.register_module_module_registration_hook(counted),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def epochs_of(content: dict[str, Any], checkpoint: Path) -> int:

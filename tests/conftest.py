@@ -38,6 +38,12 @@ def mnist_folder() -> Path | None:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_key(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests' runs are sealed with a key of their own."""
+    os.environ["MNIST_LIGHTNING_KEY"] = str(tmp_path_factory.getbasetemp() / "key")
+
+
 @pytest.fixture(scope="session")
 def mnist_root() -> Path:
     """The folder that holds MNIST/raw; tests that need it are skipped where there is none."""

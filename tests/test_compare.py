@@ -123,7 +123,7 @@ def test_every_status_is_named(tmp_path: Path) -> None:
     make_run(tmp_path / "killed", None, status="running", config=lr(0.2))
     make_run(tmp_path / "failed", None, status="failed", config=lr(0.3), error="oops")
     alive = make_run(tmp_path / "alive", None, status="running", config=lr(0.4))
-    with Run.open(alive):
+    with Run.open(alive, is_trusted=True):
         board = leaderboard.find([tmp_path])
         statuses = {row.settings["optimizer.lr"]: row.status for row in board.rows}
     assert statuses == {0.01: "1 diverged, 1 finished", 0.2: "killed", 0.3: "failed", 0.4: "running"}

@@ -1,93 +1,291 @@
-"""From a checked configuration to objects."""
+"""From a configuration to objects, each checked as it is made."""
 
 import inspect
-from collections.abc import Callable
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_lightning.config import schema
+from mnist_lightning.config.check import check_arguments, check_value, shown, unknown
 from mnist_lightning.runs.errors import UsageError
 
+KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
+    "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
+    "model": ("torch.nn.Module", "torch.nn."),
+    "optimizer": ("torch.optim.Optimizer", "torch.optim."),
+    "scheduler": ("torch.optim.lr_scheduler.LRScheduler", "torch.optim."),
+    "trainer": ("lightning.pytorch.Trainer", "lightning.pytorch."),
+    "callbacks": ("lightning.pytorch.Callback", "lightning.pytorch.callbacks."),
+    "logger": ("lightning.pytorch.loggers.Logger", "lightning.pytorch.loggers."),
+}
+GIVEN = {  # what is handed over here, and stands in no file
+    "optimizer": ("params",),
+    "scheduler": ("optimizer", "total_steps"),
+    "trainer": ("logger", "callbacks", "plugins"),
+}
+NONE = {"scheduler": "constant", "callbacks": "none", "logger": "none"}  # the option that leaves a group empty
 
-def build(node: DictConfig | None, **further: Any) -> Any:
-    """Make the object that `node` describes: `_target_` is its class, the rest its arguments, with `further` added.
 
-    With `_partial_: true`, what comes back waits for the arguments that are still missing. None gives None.
+def everything(config: DictConfig) -> None:
+    """Make all that `config` describes once, without data and in a folder that is removed: so every mistake is found.
 
     Raises:
-        UsageError: the class is not of an allowed package, or it refuses the arguments.
+        UsageError: a setting is unknown, missing or wrong, or a class refuses it.
     """
+    import lightning.pytorch  # noqa: F401 - it sets up its own loggers, which are quietened then
+
+    from mnist_lightning.terminal import console
+
+    console.set_up()
+    check_top_level(config)
+    with tempfile.TemporaryDirectory() as scratch:
+        config = OmegaConf.merge(config, {"output_dir": scratch})  # type: ignore[assignment]
+        make("data", config.data)
+        network = make("model", config.model, trial=takes_the_images)
+        optimizer = make("optimizer", config.optimizer, params=network.parameters())
+        scheduler = described("scheduler", config.scheduler)
+        if scheduler:
+            given: dict[str, Any] = {"total_steps": 100} if takes_total_steps(scheduler) else {}  # known with the data
+            call("scheduler", scheduler, optimizer=optimizer, **given)
+        trainer(config)
+
+
+def check_top_level(config: DictConfig) -> None:
+    """Check what belongs to no group, and that every group is there."""
+    from pydantic import Field
+
+    text = Annotated[str, Field(min_length=1)]
+
+    def experiment(
+        name: text,
+        seed: Annotated[int, Field(ge=0, le=2**32 - 1)],
+        output_dir: text | None = None,
+        resume: text | None = None,
+        trust: bool = False,
+    ) -> None: ...
+
+    for group in ("experiment", "sweep"):
+        if group in config:
+            raise UsageError(f"{group}: its file in conf/{group} must begin with the line # @package _global_")
+    for group in KINDS:
+        if group not in config:
+            raise UsageError(f"{group}: is missing. For none: {group}={NONE.get(group, 'OPTION')}")
+        if config[group] is None and group not in NONE:
+            raise UsageError(f"{group}=null: a group takes the name of one of its options, as in optimizer=sgd")
+    top = {str(key): config[key] for key in config if key not in KINDS}
+    known = [*KINDS, *inspect.signature(experiment).parameters]
+    for key in top:
+        if key not in known:
+            raise unknown(key, top[key], known)
+    check_arguments("", experiment, top)
+    check_name(top["name"])
+
+
+def check_name(name: Any) -> None:
+    """Raise UsageError where a run can't be called so: it is the name of a directory."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w+=][\w.+=-]{0,99}", name):
+        raise UsageError(f"name={shown(name)}: must be letters, digits, and . _ - + = between them, at most 100")
+
+
+def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
+    """Make the object that `node` describes: `_target_` is its class, the rest are its settings. None gives None.
+
+    Args:
+        path: where it stands, as in "optimizer" or "callbacks.figures".
+        trial: a first use of the object, which may refuse it too.
+        given: further arguments.
+
+    Raises:
+        UsageError: see `check_arguments`; or the class is no such thing, or refuses the settings.
+    """
+    factory = described(path, node)
+    return call(path, factory, trial, **given) if factory else None
+
+
+def described(path: str, node: DictConfig | None) -> "partial[Any] | None":
+    """Return the class that `node` describes, with its checked settings, ready to be called."""
     if node is None:
         return None
-    settings: Any = OmegaConf.to_container(node, resolve=True)
-    target, is_partial = settings.pop("_target_"), settings.pop("_partial_", False)
-    arguments = settings | further
-    factory = find_class(target)
-    try:
-        inspect.signature(factory).bind_partial(**arguments)
-        return partial(factory, **arguments) if is_partial else factory(**arguments)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{target.rpartition('.')[2]} can't be made: {error}") from error
+    settings: Any = node
+    if OmegaConf.is_config(node):
+        settings = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    if not isinstance(settings, Mapping) or not isinstance(settings.get("_target_"), str):
+        raise UsageError(f"{path}={shown(settings)}: must be one of the group's options, or settings with a _target_")
+    group = path.partition(".")[0]
+    factory = find_class(path, settings["_target_"], group)
+    arguments = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
+    return partial(factory, **check_arguments(path, factory, arguments, GIVEN.get(group, ())))
 
 
-def build_trainer(config: DictConfig, recorder: Any) -> Any:
-    """Make the Trainer with its logger and callbacks, and `recorder` before them.
-
-    Where no images are held out, callbacks that monitor a validation metric are left out: the test set chooses nothing.
+def find_class(path: str, target: str, group: str) -> type:
+    """Import a class of the kind that a group takes: nothing else that a file names is ever called.
 
     Raises:
-        UsageError: Lightning refuses the arguments.
+        UsageError: there is no such class, it is of another kind, or it is defined elsewhere.
     """
+    kind_name, package = KINDS[group]
+    packages = tuple(dict.fromkeys(("mnist_lightning.", package)))
+    said = f"{path}._target_={shown(target)}"
+    must_be = f"must be a class of {' or '.join(f'{name}*' for name in packages)}"
+    if not target.startswith(packages):
+        raise UsageError(f"{said}: {must_be}")
+    try:
+        found, kind = imported(target), imported(kind_name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{said}: there is no such class: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
+        raise UsageError(f"{said}: {must_be}, and a {kind.__name__}")
+    return found
+
+
+def imported(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
+    """Make an object, or say which of its settings are refused: without one of those it could be made."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    refusals = (TypeError, ValueError, RuntimeError, ImportError, MisconfigurationException)
+
+    def attempt(arguments: Mapping[str, Any]) -> Any:
+        made = factory.func(**arguments, **given)
+        if trial:
+            trial(made)
+        return made
+
+    def is_culprit(name: str) -> bool:
+        try:
+            attempt({key: value for key, value in factory.keywords.items() if key != name})
+        except refusals:
+            return False
+        return True
+
+    with half_made_objects_ignored():
+        try:
+            return attempt(factory.keywords)
+        except refusals as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+        if reason.partition("=")[0] in factory.keywords:  # it names the setting itself
+            raise UsageError(f"{path}.{reason}")
+        defaults = {name: parameter.default for name, parameter in inspect.signature(factory.func).parameters.items()}
+        changed = [name for name, value in factory.keywords.items() if value != defaults.get(name)]
+        culprits = [f"{path}.{name}={shown(factory.keywords[name])}" for name in changed if is_culprit(name)]
+    raise UsageError(f"{', '.join(culprits) or path}: {factory.func.__name__} can't be made: {reason}")
+
+
+@contextmanager
+def half_made_objects_ignored() -> Iterator[None]:
+    """Keep quiet about what objects raise that are thrown away before their constructor ended, as XLAProfiler does."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+
+
+def takes_the_images(network: Any) -> None:
+    """Send one blank image through a network.
+
+    Raises:
+        ValueError: it takes images of another size, or has another number of classes.
+    """
+    import torch
+
+    from mnist_lightning.datasets.sources import CLASSES, IMAGE_SHAPE
+
+    shown_shape = "×".join(map(str, IMAGE_SHAPE))
+    try:
+        with torch.no_grad():
+            logits = network.eval()(torch.zeros(1, *IMAGE_SHAPE))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"it does not take the data's images of {shown_shape}: {error}") from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (1, CLASSES):
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(f"it must give logits of shape (1, {CLASSES}) for an image of the data, and gives {got}")
+
+
+def takes_total_steps(scheduler: Callable[..., Any]) -> bool:
+    return "total_steps" in inspect.signature(scheduler).parameters
+
+
+def module(config: DictConfig) -> Any:
+    """Make the LightningModule with its network; optimizer and scheduler are made when training begins."""
+    from mnist_lightning.module import Classifier
+
+    network = make("model", config.model)
+    return Classifier(network, described("optimizer", config.optimizer), described("scheduler", config.scheduler))  # type: ignore[arg-type]
+
+
+def trainer(config: DictConfig, *first: Any) -> Any:
+    """Make the Trainer with its logger and callbacks, those of `first` before the others."""
     from lightning.pytorch.callbacks import Checkpoint, ModelSummary, ProgressBar
 
     from mnist_lightning.training import lean
     from mnist_lightning.training.checkpoints import AtomicCheckpointIO
 
-    nodes = [node for node in config.callbacks.values() if config.data.val_size or not monitors_validation(node)]
-    callbacks = [recorder, *map(build, nodes)]
+    callbacks = [*first]
+    for name, node in (config.callbacks or {}).items():
+        if node is not None and may_choose(f"callbacks.{name}", node, config):
+            callbacks.append(make(f"callbacks.{name}", node))
     switches = {}
     for name, kind in (
         ("enable_checkpointing", Checkpoint),
         ("enable_progress_bar", ProgressBar),
         ("enable_model_summary", ModelSummary),
     ):
-        if not config.trainer[name]:
+        if config.trainer.get(name) is False:  # null is Lightning's word for true
             callbacks = [callback for callback in callbacks if not isinstance(callback, kind)]
         switches[name] = any(isinstance(callback, kind) for callback in callbacks)  # else Lightning adds its own
-    try:
-        return build(
-            OmegaConf.merge(config.trainer, switches),  # type: ignore[arg-type]
-            logger=build(config.logger) or False,
-            callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
-            profiler=config.trainer.profiler or lean.NoProfiler(),
-            plugins=[AtomicCheckpointIO()],
-        )
-    except MisconfigurationException as error:
-        chosen = ", ".join(f"{name}={config.trainer[name]}" for name in ("accelerator", "devices", "strategy"))
-        raise UsageError(f"Trainer can't be made (trainer.{chosen}): {error}") from error
+    factory = described("trainer", OmegaConf.merge(config.trainer, switches))  # type: ignore[arg-type]
+    assert factory
+    for name, kind in narrower().items():
+        check_value(f"trainer.{name}", config.trainer.get(name), kind)
+    factory.keywords["profiler"] = factory.keywords.get("profiler") or lean.NoProfiler()
+    return call(
+        "trainer",
+        factory,
+        logger=make("logger", config.logger) or False,
+        callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
+        plugins=[AtomicCheckpointIO(Path(config.output_dir))],
+    )
 
 
-def monitors_validation(node: DictConfig) -> bool:
-    return str(node.get("monitor")).startswith("val/")
+def narrower() -> dict[str, Any]:
+    """Return the settings of the Trainer of which not every value works here."""
+    from pydantic import Field
+
+    return {
+        "max_epochs": Annotated[int, Field(ge=0)],
+        "log_every_n_steps": Annotated[int, Field(ge=1)],
+        "overfit_batches": Literal[0],
+        "use_distributed_sampler": Literal[False],  # the data module divides the images itself
+    }
 
 
-def find_class(target: str) -> Callable[..., Any]:
-    """Import a class of one of the allowed packages: nothing else that a file names is ever called.
+def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
+    """Return whether a callback is to be made: the best checkpoint needs held-out images, and is left out without.
 
     Raises:
-        UsageError: there is no such class, or it is defined elsewhere.
+        UsageError: it would choose by the test set, or by held-out images where there are none.
     """
-    module, _, name = target.rpartition(".")
-    allowed = (*schema.ALLOWED_PACKAGES, "lightning.pytorch.trainer.")
-    if target in schema.SETTINGS or target.startswith(schema.ALLOWED_PACKAGES):
-        try:
-            found = getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"_target_={target}: there is no such class") from error
-        if isinstance(found, type) and f"{found.__module__}.".startswith(allowed):
-            return found
-    raise UsageError(f"_target_={target}: must be a class of {', '.join(schema.ALLOWED_PACKAGES)}")
+    from mnist_lightning.training.checkpoints import RunCheckpoint
+
+    monitor = str(node.get("monitor") or "")
+    if monitor.startswith("test/"):
+        raise UsageError(
+            f"{path}.monitor={monitor}: the test set chooses nothing: monitor: val/…, with data.val_size=N"
+        )
+    if not monitor.startswith("val/") or config.data.val_size:
+        return True
+    if str(node.get("_target_")).rpartition(".")[2] == RunCheckpoint.__name__:
+        return False
+    raise UsageError(f"{path}.monitor={monitor}: no images are held out. To hold some out: data.val_size=5000")

@@ -1,6 +1,5 @@
-"""From a configuration to objects: the one module beside train.py that knows Hydra."""
+"""Hydra's side of a configuration: what was typed, what a run was made with, and what is wrong, in plain words."""
 
-import difflib
 import json
 import re
 import sys
@@ -10,17 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config import schema
+from mnist_lightning.config.build import NONE
+from mnist_lightning.config.check import nearest, shown, unknown
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
-from mnist_lightning.runs.files import write_atomically
-from mnist_lightning.runs.run import Run
+from mnist_lightning.runs.files import read_settings
+from mnist_lightning.runs.run import CONFIG_FILE, Run
 
 CONFIG_FOLDER = Path(__file__).parents[2] / "conf"
 EXTRAS = {  # further launchers of Hydra's own
@@ -29,64 +33,100 @@ EXTRAS = {  # further launchers of Hydra's own
     "submitit_local": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
-PATH_WORDS = {"dir", "dirpath", "directory", "path", "root", "folder", "file", "filename"}  # in names of settings
-LARGEST_CONFIG, MOST_BRACKETS = 2**16, 200  # characters; ours have 3,000. For nested brackets, yaml takes minutes
-CONFIG_FILE = "config.yaml"  # in the run directory: everything resolved, enough to run it again
+CHANGEABLE = ("trainer.", "data.root=", "data.search=")  # in a resumed run
+RENAMED = {  # where classes stood when earlier runs were made
+    "mnist_lightning.network.": "mnist_lightning.networks.cnn.",
+    "mnist_lightning.checkpoint.": "mnist_lightning.training.checkpoints.",
+    "mnist_lightning.callbacks.": "mnist_lightning.training.callbacks.",
+    "mnist_lightning.dashboard.": "mnist_lightning.training.tensorboard.",
+}
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise while they compose a configuration into one message."""
+def explained(words: Sequence[str] | None = None) -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise while they compose a configuration into one message.
+
+    Args:
+        words: what was typed; None: this process's arguments.
+    """
+    words = sys.argv[1:] if words is None else words
     try:
+        refuse_deletions(words)
         yield
     except MissingConfigException as error:
-        group, _, option = (error.missing_cfg_file or "").strip("/").rpartition("/")
-        further = set(EXTRAS) if group == "hydra/launcher" else set()
-        if option in further:
-            raise UsageError(f"hydra/launcher={option}: is not installed: {EXTRAS[option]}") from error
-        options = sorted({path.stem for path in (CONFIG_FOLDER / group).glob("*.yaml")} | further)
-        near = difflib.get_close_matches(option, options, n=1)
-        guess = f" Did you mean {near[0]}?" if near else ""
-        raise UsageError(
-            f"{group}={option}: there is no such option.{guess} There are: {', '.join(options) or 'none'}"
-        ) from error
+        raise no_such_option(error) from error
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UsageError(explain(error)) from error
+        raise explain(error, words) from error
     except ValueError as error:
         if "Config group override" not in str(error):
             raise
         raise UsageError(f"{error}: a group takes the name of one of its options, as in optimizer=sgd") from error
 
 
-def explain(error: Exception) -> str:
+def refuse_deletions(words: Sequence[str]) -> None:
+    """Raise UsageError where a setting is taken away: the class's own default would silently take its place."""
+    for word in words:
+        key = word.partition("=")[0]
+        if key.startswith("~") and not key.startswith(("~callbacks.", "~hydra", "~experiment", "~sweep")):
+            raise UsageError(f"{word}: can't be taken away, only changed: {key[1:]}={NONE.get(key[1:], 'VALUE')}")
+
+
+def no_such_option(error: MissingConfigException) -> UsageError:
+    group, _, option = (error.missing_cfg_file or "").strip("/").rpartition("/")
+    further = set(EXTRAS) if group == "hydra/launcher" else set()
+    if option in further:
+        return UsageError(f"hydra/launcher={option}: is not installed: {EXTRAS[option]}")
+    options = sorted({*(error.options or ()), *further})
+    near = nearest(option, options)
+    guess = f" Did you mean {near}?" if near else ""
+    return UsageError(f"{group}={option}: there is no such option.{guess} There are: {', '.join(options) or 'none'}")
+
+
+def explain(error: Exception, words: Sequence[str]) -> UsageError:
     """Return Hydra's message in the words of this project where it is about a name, else on one line."""
     message = " ".join(str(error).split())
     if match := re.search(r"Could not override '([^'@]+)", message):
         key = match[1].strip("+~/")
-        value = next((word.partition("=")[2] for word in sys.argv if word.partition("=")[0].strip("+~") == key), None)
-        return str(schema.unknown(key, value, siblings(key)))
+        value = next((word.partition("=")[2] for word in words if word.partition("=")[0].strip("+~") == key), None)
+        if key.startswith("hydra."):
+            return unknown(key, typed(value), OF_HYDRA)
+        group = key.partition(".")[0]
+        option, known = names_beside(group if "." in key else "", words)
+        further = f" Another argument of {option} is added by +{group}.NAME=VALUE." if option else ""
+        return unknown(key, typed(value), known, further)
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not understood. Settings are written key=value, as in trainer.max_epochs=10"
-    return message
+        return UsageError(
+            f"{error.override}: not understood. Settings are written key=value, as in trainer.max_epochs=10"
+        )
+    return UsageError(message)
 
 
-def siblings(key: str) -> list[str]:
-    """Return the names that could stand where `key` stands."""
-    if key.startswith("hydra."):
-        return list(OF_HYDRA)
-    group = key.partition(".")[0] + "."
-    known = [name for name in schema.all_settings() if name.startswith(group)] if "." in key else []
-    return known or [*schema.TOP_LEVEL, *schema.GROUPS, "experiment"]
+def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the class that was chosen for `group`, and the names of its settings; for "" all names there are."""
+    chosen = [word for word in words if re.fullmatch(r"[a-z_/]+=[\w/.-]+", word) and not word.startswith("resume=")]
+    options = get_args_parser().parse_known_args(list(words))[0]
+    folder = Path(options.config_dir).absolute() if options.config_dir else None
+    GlobalHydra.instance().clear()
+    for attempt in (chosen, []):  # the word that was wrong may be one of those
+        searched = [f"hydra.searchpath=[file://{folder}]"] if folder else []
+        try:
+            with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+                config = compose("config", overrides=[*searched, *attempt])
+            break
+        except (HydraException, OmegaConfBaseException):
+            continue
+    flat = flatten(OmegaConf.to_container(config))
+    names = [*map(str, config), "experiment", "sweep", *flat]
+    of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
+    return flat.get(group), of_group or list(dict.fromkeys(names))
 
 
-def checked(config: DictConfig) -> DictConfig:
-    """Return `config`, or raise UsageError with the first setting that is wrong."""
-    with explained():
-        schema.check_present(config)
-        made_later = "runs" if config.output_dir is None else config.output_dir
-        with_directory = OmegaConf.merge(config, {"output_dir": made_later})
-        schema.check(OmegaConf.to_container(with_directory, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
-    return config
+def typed(value: str | None) -> Any:
+    """Return what a value on the command line stands for."""
+    try:
+        return yaml.safe_load(value) if value else value
+    except yaml.YAMLError:
+        return value
 
 
 def resumed(run: Run, overrides: Sequence[str]) -> DictConfig:
@@ -95,80 +135,67 @@ def resumed(run: Run, overrides: Sequence[str]) -> DictConfig:
     Raises:
         UsageError: the run has no readable configuration, or an override would make it another experiment.
     """
-    config = load(run.directory)
-    changes = [change for change in overrides if not change.startswith("resume=")]
+    config = read(run.directory)
+    changes = [change for change in overrides if not change.lstrip("+").startswith(("resume=", "trust="))]
     for change in changes:
-        if not change.startswith(("trainer.", "data.root=", "data.search=")):
+        if not change.lstrip("+").startswith(CHANGEABLE):
             raise UsageError(
                 f"{change}: a resumed run stays the experiment that it was; what can be changed is trainer.*, "
                 "data.root and data.search"
             )
-    with explained():
-        merged = OmegaConf.merge(config, OmegaConf.from_dotlist(changes))
-    assert isinstance(merged, DictConfig)
-    return merged
+    with explained(changes):
+        for override in OverridesParser.create().parse_overrides(changes):
+            OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_add())
+    return config
 
 
-def load(directory: Path) -> DictConfig:
-    """Return the checked configuration of the run in `directory`, which may be a stranger's.
+def read(directory: Path) -> DictConfig:
+    """Return the configuration of the run in `directory`, of which nothing but ${output_dir} is ever resolved.
 
     Raises:
-        UsageError: there is none, or it asks for what this project does not allow, or for paths outside of the run.
+        UsageError: there is none, or it can't be read, or would read this machine's variables.
     """
     path = directory / CONFIG_FILE
-    if not path.is_file():
+    try:
+        settings = read_settings(path)
+    except FileNotFoundError as error:
         below = sorted([*directory.glob(f"*/{CONFIG_FILE}"), *directory.glob(f"*/*/{CONFIG_FILE}")])
         hint = f"; {below[-1].parent} is one" if below else ""
-        raise UsageError(f"{directory} is not a run: there is no {path}{hint}")
-    config = read(path)
-    config.output_dir = str(directory)  # wherever it was moved to
-    checked(config)
-    check_paths(config, path)
-    return config
-
-
-def read(path: Path) -> DictConfig:
-    """Return a run's configuration as it stands in a file, of which nothing but ${output_dir} is ever resolved.
-
-    Raises:
-        UsageError: it is none, is larger than ours, or would read this machine's variables.
-    """
-    try:
-        text = path.read_text("utf-8")
-        if len(text) > LARGEST_CONFIG or len(re.findall(r"[\[{]", text)) > MOST_BRACKETS:
-            raise UsageError(f"{path} is not the configuration of a run: it is too large")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise UsageError(f"{path} is not the configuration of a run: it repeats itself by aliases")
-        config = OmegaConf.create(text)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} can't be read: {error}") from error
-    if not isinstance(config, DictConfig) or "output_dir" not in config:
+        raise UsageError(f"{directory} is not a run: there is no {path}{hint}") from error
+    if "output_dir" not in settings:
         raise UsageError(f"{path} is not the configuration of a run")
-    if found := re.search(r"\$\{(?!output_dir\}).*", OmegaConf.to_yaml(config)):
-        raise UsageError(f"{path} has {found[0]}: only ${{output_dir}} may stand for something else")
+    if found := re.search(r"\$\{(?!output_dir\}).*", str(settings)):
+        raise UsageError(f"{path} has {shown(found[0])}: only ${{output_dir}} may stand for something else")
+    try:
+        config = OmegaConf.create(renamed(settings))
+    except (OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+    OmegaConf.set_struct(config, True)
+    config.output_dir = str(directory)  # wherever it was moved to
     return config
 
 
-def check_paths(config: DictConfig, source: Path) -> None:
-    """Refuse a run that would write elsewhere than into its own directory: it may be a stranger's.
-
-    Raises:
-        UsageError: a path among the settings of trainer, logger and callbacks leads out of the run directory.
-    """
-    inside = Path(config.output_dir).resolve()
-    for key, value in flatten({group: resolved(config)[group] for group in ("trainer", "logger", "callbacks")}).items():
-        name = key.rpartition(".")[2]
-        if not isinstance(value, str):
-            continue
-        base = inside if name == "filename" else Path()
-        is_named_so = not PATH_WORDS.isdisjoint(name.split("_"))
-        is_path = is_named_so or Path(value).is_absolute() or ".." in Path(value).parts
-        if is_path and not (base / value).resolve().is_relative_to(inside):
-            raise UsageError(f"{source}: {key}={value} is outside of the run: must be in {config.output_dir}")
+def renamed(node: Any) -> Any:
+    """Return settings of an earlier version with the classes where they stand now."""
+    if isinstance(node, list):
+        return [renamed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: renamed(value) for key, value in node.items()}
+    for before, now in RENAMED.items():
+        if str(node.get("_target_")).startswith(before):
+            node["_target_"] = node["_target_"].replace(before, now, 1)
+    return node
 
 
-def command_line_overrides() -> list[str]:
-    return list(HydraConfig.get().overrides.task)
+def selected(config: DictConfig, setting: str) -> Any:
+    """Return the value of a setting by its dotted name; None where there is none."""
+    return OmegaConf.select(config, setting)
+
+
+def typed_overrides() -> list[str]:
+    """Return the overrides of this process, as they were typed."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
 
 
 def as_override(value: Any) -> str:
@@ -190,8 +217,10 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 def save(config: DictConfig, run: Run) -> None:
     """Write the resolved configuration into the run directory; paths in it stay relative to `output_dir`."""
     mark = "<output_dir>"
-    resolved = OmegaConf.to_yaml(OmegaConf.merge(config, {"output_dir": mark}), resolve=True)
-    portable = OmegaConf.create(resolved.replace(mark, "${output_dir}"))
+    text = OmegaConf.to_yaml(OmegaConf.merge(config, {"output_dir": mark}), resolve=True)
+    portable = OmegaConf.create(text.replace(mark, "${output_dir}"))
+    assert isinstance(portable, DictConfig)
     portable.output_dir = str(run.directory)
+    portable.pop("trust", None)  # it is for once
     if run.main_process:
-        write_atomically(run.directory / CONFIG_FILE, lambda file: file.write(OmegaConf.to_yaml(portable).encode()))
+        run.seal.write(run.directory / CONFIG_FILE, lambda file: file.write(OmegaConf.to_yaml(portable).encode()))

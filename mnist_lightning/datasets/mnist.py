@@ -116,17 +116,22 @@ def fetch(root: Path) -> Path:
     return folder
 
 
-def main() -> int:
-    """Find, check or download MNIST with the places of conf/data/mnist.yaml; exit status 1 where it can't be had."""
+def places() -> tuple[str, list[str]]:
+    """Return root and search of conf/data/mnist.yaml."""
     import yaml
 
-    settings = yaml.safe_load((Path(__file__).parents[2] / "conf" / "data" / "mnist.yaml").read_text())
+    settings = yaml.safe_load((Path(__file__).parents[2] / "conf" / "data" / "mnist.yaml").read_text("utf-8"))
+    return settings["root"], settings["search"]
+
+
+def main() -> int:
+    """Find, check or download MNIST with the places of conf/data/mnist.yaml; exit status 1 where it can't be had."""
     try:
-        load(settings["root"], settings["search"])
+        load(*places())
     except RunError as error:
         print(error, file=sys.stderr)
         return error.status
-    folder, _ = find(settings["root"], settings["search"])
+    folder, _ = find(*places())
     print(f"MNIST: all four files are right, in {folder}")
     return 0
 

@@ -1,11 +1,11 @@
 """The tutorial's convolutional network."""
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
-
-from mnist_lightning.networks.sizes import check_sizes
 
 POOLINGS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 
@@ -29,12 +29,12 @@ class CNN(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (10, 20),
-        kernel_size: int = 5,
-        padding: int | str = 0,
-        pooling: str = "max",
-        image_size: int = 28,
-        classes: int = 10,
+        channels: Sequence[Annotated[int, Field(ge=1, le=4096)]] = (10, 20),
+        kernel_size: Annotated[int, Field(ge=1)] = 5,
+        padding: Annotated[int, Field(ge=0)] | Literal["same"] = 0,
+        pooling: Literal["max", "avg"] = "max",
+        image_size: Annotated[int, Field(ge=1)] = 28,
+        classes: Annotated[int, Field(ge=1)] = 10,
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
@@ -56,3 +56,27 @@ class CNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float (N, classes), of normalized images, float (N, 1, image_size, image_size)."""
         return self.classifier(self.features(images))
+
+
+def check_sizes(convolutions: int, kernel_size: int, padding: int | str, image_size: int) -> None:
+    """Follow the side of a square image through convolutions and 2×2 poolings.
+
+    Raises:
+        ValueError: it does not fit a layer; the message names it and the sizes.
+    """
+    size = image_size
+    for layer in range(1, convolutions + 1):
+        margin = padding if isinstance(padding, int) else (kernel_size - 1 if padding == "same" else 0) / 2
+        padded = int(size + 2 * margin)
+        if kernel_size > padded:
+            raise ValueError(
+                f"convolution {layer}: kernel_size={kernel_size} is larger than the {size}×{size} image that reaches "
+                f"it (with padding={padding!r}: {padded}×{padded}); a smaller kernel, or padding='same', helps"
+            )
+        size = padded - kernel_size + 1
+        if size < 2:
+            raise ValueError(
+                f"pooling {layer}: its 2×2 window is larger than the {size}×{size} that convolution {layer} leaves "
+                f"(kernel_size={kernel_size}, padding={padding!r}); a smaller kernel, or padding='same', helps"
+            )
+        size //= 2

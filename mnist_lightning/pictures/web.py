@@ -72,13 +72,14 @@ async def page(request: Request) -> Response:
 async def run(trained: "TrainedRun", request: Request) -> Response:
     """Answer which network it is, and its test accuracy (a fraction) where results.json has it, else null."""
     epochs = (peek(trained.directory) or {}).get("epochs", [])
-    accuracies = {epoch["epoch"]: epoch["test_accuracy"] for epoch in epochs}
+    reached = [epoch.get("test_accuracy") for epoch in epochs if epoch["epoch"] == trained.epochs]
+    accuracy = reached[-1] if reached and isinstance(reached[-1], float) and 0 <= reached[-1] <= 1 else None
     return JSONResponse(
         {
             "name": trained.config.name,
             "checkpoint": str(trained.checkpoint),
             "epochs": trained.epochs,
-            "accuracy": accuracies.get(trained.epochs),
+            "accuracy": accuracy,
         }
     )
 

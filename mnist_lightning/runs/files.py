@@ -1,13 +1,27 @@
-"""Files that are whole, whatever happens while they are written."""
+"""Files that are written whole, whatever happens, and read with care, whoever made them."""
 
+import json
 import os
-from collections.abc import Callable
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from mnist_lightning.runs.errors import UsageError
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+MOST_BYTES = 2**24  # of a file of text; ours have some thousand
+MOST_BRACKETS = 200  # of a YAML file: for nested ones, its reader takes minutes
+
+
+def write_atomically(
+    path: Path, write: Callable[[IO[bytes]], Any], before_renaming: Callable[[Path], None] = lambda scratch: None
+) -> None:
     """Write a file beside `path` and rename it: whatever happens, `path` is the old content or the new, whole.
+
+    Args:
+        before_renaming: called with the new file, under its passing name.
 
     Raises:
         OSError: it can't be written; it names `path`.
@@ -18,9 +32,103 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        before_renaming(scratch)
         scratch.replace(path)
     except OSError as error:
         error.filename, error.filename2 = str(path), None
         raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_regular(path: Path, most: int | None = MOST_BYTES) -> Iterator[IO[bytes]]:
+    """Open a file to read it. Pipes and devices are not waited for.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UsageError: it is no regular file, has more than `most` bytes, or can't be read.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError(f"{path} is no regular file")
+            if most is not None and status.st_size > most:
+                raise UsageError(f"{path} has {status.st_size:,} bytes: more than {most:,} are not read")
+            yield file
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from error
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return what a file holds. Raises as `open_regular`."""
+    with open_regular(path, most) as file:
+        return file.read(most)
+
+
+def read_end(path: Path, most: int = MOST_BYTES) -> str:
+    """Return the text at the end of a file, at most so many bytes. Raises as `open_regular`."""
+    with open_regular(path, most=None) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+        return file.read(most).decode(errors="replace")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UsageError: it holds no object, or can't be read.
+    """
+    try:
+        content = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} can't be read: it holds no object")
+    return content
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file, as plain values.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UsageError: it holds none, is larger than ours, repeats itself by aliases, or can't be read.
+    """
+    import yaml
+
+    try:
+        text = read_bytes(path, most=2**16).decode()  # ours have 3,000
+        if len(re.findall(r"[\[{]", text)) > MOST_BRACKETS:
+            raise UsageError(f"{path} can't be read: it is nested more deeply than ours")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise UsageError(f"{path} can't be read: it repeats itself by aliases")
+        content = yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} can't be read: it holds no settings")
+    return content
+
+
+def folder_within(directory: Path, name: str) -> Path:
+    """Return a folder of a directory to write into, made where it is missing.
+
+    Raises:
+        UsageError: it is a link out of `directory`, which may be somebody else's.
+        OSError: it can't be made.
+    """
+    folder = directory / name
+    if not folder.resolve().is_relative_to(directory.resolve()):
+        raise UsageError(f"{folder} is a link out of {directory}: put the folder itself there")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal can't show, or would obey, as an escape sequence of Python's."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

@@ -15,11 +15,13 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
-from mnist_lightning.runs.files import write_atomically
+from mnist_lightning.runs.files import read_json, write_atomically
 from mnist_lightning.runs.provenance import describe_process, process_seconds
+from mnist_lightning.runs.seal import Seal, problem_with_key
 
 log = logging.getLogger("mnist_lightning")
 
+CONFIG_FILE = "config.yaml"  # everything resolved, enough to run it again
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 DIRECTORY_VARIABLE = "MNIST_LIGHTNING_RUN"  # tells the further processes of a multi-device run where it is
 
@@ -31,12 +33,17 @@ class Run:
         directory: the run directory; it exists.
         results: what results.json holds so far.
         is_new: this process made the directory.
+        is_trusted: it is taken as one's own, whoever made it.
     """
 
-    def __init__(self, directory: Path, results: dict[str, Any], is_new: bool = False) -> None:
+    def __init__(
+        self, directory: Path, results: dict[str, Any], is_new: bool = False, is_trusted: bool = False
+    ) -> None:
         self.directory = directory
         self.results = results
         self.is_new = is_new
+        self.is_trusted = is_trusted
+        self.seal = Seal(directory)
         self.main_process = is_main_process()
         self.seconds_before = results.get("total_seconds", 0.0)  # of the processes before a resume
         self._how_it_stood = {key: results.get(key) for key in ("status", "error")}
@@ -59,26 +66,36 @@ class Run:
         return cls(made, results | describe_process(), is_new=True)
 
     @classmethod
-    def open(cls, place: str | Path) -> Self:
-        """Open an existing run: `place` is its directory or a checkpoint in it.
+    def open(cls, place: str | Path, is_trusted: bool = False) -> Self:
+        """Open an existing run to go on with it: `place` is its directory or a checkpoint in it.
 
         Raises:
-            UsageError: there is no run, or a link in it leads out of it.
+            UsageError: there is no run; or, unless it is trusted, it is somebody else's or was edited.
+            RunError: its last checkpoint is damaged, and no earlier one is whole.
         """
         directory = directory_of(Path(place))
-        check_contained(directory)
-        return cls(directory, read_results(directory))
+        results = {"name": directory.name, "seed": 0, "epochs": []} | read_results(directory)
+        run = cls(directory, results, is_trusted=is_trusted)
+        if not is_trusted:
+            run.seal.check(CONFIG_FILE, resume_command(directory))
+            if (directory / LAST_CHECKPOINT).exists() and run.checkpoint is None:
+                raise RunError(
+                    f"{directory / LAST_CHECKPOINT} is damaged: it is not what this run wrote, and no earlier "
+                    "checkpoint is whole. Delete it to begin the run anew, or take it as it is by trust=true"
+                )
+        return run
 
     @property
     def checkpoint(self) -> Path | None:
-        """The checkpoint to go on from, if an epoch was ever completed."""
-        path = self.directory / LAST_CHECKPOINT
-        return path if path.exists() else None
+        """The checkpoint to go on from, if an epoch was ever completed: the latest one that is whole."""
+        return checkpoint_of(self.directory)
 
     def __enter__(self) -> Self:
         if self.main_process:
             try:
                 self._lock.acquire()
+                if self.is_trusted:
+                    self.seal.renew()
                 self._log_file = logging.FileHandler(self.directory / "train.log", encoding="utf-8")
                 log.addHandler(self._log_file)
                 self.results.update(status="running", error=None)
@@ -121,6 +138,16 @@ class Run:
         with suppress(OSError), (self.directory / "train.log").open("a", encoding="utf-8") as file:
             file.write(f"{error}\n" if isinstance(error, RunError | Interrupted) else traceback.format_exc())
 
+    def notes(self) -> list[str]:
+        """Return what is to be said before the run begins or goes on."""
+        found = []
+        if (problem := problem_with_key()) and self.main_process:
+            found.append(f"{problem}. This run is not sealed: resume= will ask for trust=true")
+        checkpoint = None if self.is_new else self.checkpoint
+        if checkpoint and (self.directory / LAST_CHECKPOINT).exists() and checkpoint.name != LAST_CHECKPOINT.name:
+            found.append(f"{self.directory / LAST_CHECKPOINT} is damaged: going on from {checkpoint}")
+        return found
+
     @property
     def is_finished(self) -> bool:
         """What results.json says, whatever an exit status said."""
@@ -147,15 +174,15 @@ def directory_of(place: Path) -> Path:
     return folder / ".." if folder.name in ("", "..") else folder.parent  # as seen from within checkpoints/
 
 
-def check_contained(directory: Path) -> None:
-    """Refuse a run whose files are links to elsewhere: what is written into a stranger's run must stay there.
+def checkpoint_of(directory: Path) -> Path | None:
+    """Return the checkpoint that a run goes on from: the last one, else the latest that is as the run wrote it.
 
-    Raises:
-        UsageError: a link in `directory` leads out of it.
+    That is another one where the last is damaged, or where the run's settings put its checkpoints elsewhere.
     """
-    for path in directory.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
-            raise UsageError(f"{path} is a link out of the run, to {path.resolve()}: put the file itself there")
+    last, seal = directory / LAST_CHECKPOINT, Seal(directory)
+    if last.exists() and seal.state(str(LAST_CHECKPOINT)) != "changed":
+        return last
+    return next(iter(seal.checkpoints()), None)
 
 
 def resume_command(directory: str | Path) -> str:
@@ -170,13 +197,14 @@ def read_results(directory: Path) -> dict[str, Any]:
     """
     path = directory / "results.json"
     try:
-        results = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError) as error:
+        results = read_json(path)
+    except FileNotFoundError as error:
         raise UsageError(f"{directory} is not a run: there is no {path}") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read: {error}") from error
-    if not isinstance(results, dict) or not isinstance(results.get("status"), str):
+    epochs = results.get("epochs", [])
+    if not isinstance(results.get("status"), str) or not isinstance(epochs, list):
         raise UsageError(f"{path} can't be read: it holds no results of a run")
+    if not all(isinstance(epoch, dict) and isinstance(epoch.get("epoch"), int) for epoch in epochs):
+        raise UsageError(f"{path} can't be read: its epochs are no results of a run")
     return results
 
 
@@ -213,24 +241,30 @@ def make_directory(given: str | None, default: Path, setting: str = "output_dir"
         try:
             directory.mkdir(parents=True)
             return directory
-        except FileExistsError as error:
+        except FileExistsError:
             if given is None:  # another one of the same second
                 attempt += 1
                 directory = wanted.with_name(f"{wanted.name}_{attempt}")
-            elif directory.is_dir() and not any(directory.iterdir()):
-                return directory
-            elif (directory / "results.json").exists():
-                raise UsageError(
-                    f"{setting}={given} already holds a run: name another directory, or go on with this one: "
-                    f"{resume_command(given)}"
-                ) from error
             else:
-                raise UsageError(f"{setting}={given} exists and is not empty: name another") from error
+                check_free(given, setting)
+                return directory
         except OSError as error:
             raise UsageError(
                 f"{setting}={directory} can't be made: {error.strerror}. Name a directory that can be written, "
                 f"as {setting}=PATH"
             ) from error
+
+
+def check_free(given: str, setting: str = "output_dir") -> None:
+    """Raise UsageError where the directory `given` by a setting holds something already."""
+    directory = Path(given)
+    if (directory / "results.json").exists():
+        raise UsageError(
+            f"{setting}={given} already holds a run: name another directory, or go on with this one: "
+            f"{resume_command(given)}"
+        )
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise UsageError(f"{setting}={given} exists and is not empty: name another")
 
 
 def is_main_process() -> bool:

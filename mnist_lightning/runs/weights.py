@@ -1,29 +1,38 @@
 """The weights of a run: read without executing anything that stands in the file, and known by their SHA-256."""
 
 import hashlib
+import re
 import warnings
 from pathlib import Path
+from pickletools import genops
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 
 from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.files import open_regular
+
+MOST_BYTES = 2**32  # of a checkpoint; ours have 110,000
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the plain values and tensors of a checkpoint, on the CPU.
 
     Raises:
-        UsageError: there is none.
-        RunError: it is damaged, or holds anything else than plain values and tensors.
+        UsageError: there is none, or it is no regular file.
+        RunError: it is damaged, holds anything else than plain values and tensors, or would take more memory than disk.
     """
-    if path.exists() and not path.is_file():
-        raise RunError(f"{path} is not a file")  # a pipe would be waited for
     try:
-        with warnings.catch_warnings(action="ignore"):  # what torch thinks of a foreign file, the messages below say
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, MOST_BYTES) as file, warnings.catch_warnings(action="ignore"):
+            with ZipFile(file) as archive:
+                check_memory(archive, path.stat().st_size)
+            file.seek(0)
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist: name a run that completed an epoch") from error
+    except UsageError:
+        raise
     except Exception as error:  # what stands in a stranger's file leads torch to errors of any kind
         raise RunError(
             f"{path} is not a checkpoint of this project, or damaged. Without it, resume= begins the run anew"
@@ -31,6 +40,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
         raise RunError(f"{path} is not a checkpoint of this project")
     return checkpoint
+
+
+def check_memory(archive: ZipFile, size: int) -> None:
+    """Raise ValueError where reading a checkpoint of `size` bytes would take far more memory than that."""
+    if sum(part.file_size for part in archive.infolist()) > size:
+        raise ValueError("it is packed, which ours are not")
+    for part in archive.infolist():
+        if part.filename.endswith("data.pkl"):
+            names = [argument for code, argument, _ in genops(archive.read(part)) if code.name == "GLOBAL"]
+            if any(re.fullmatch(r"builtins bytearray|torch\S* \w*Tensor", str(name)) for name in names):
+                raise ValueError("it makes empty arrays, which ours do not")
 
 
 def weights_sha256(state: dict[str, Any]) -> str:

@@ -1,11 +1,10 @@
 """The command line of a sweep: its own, typed again by resume=SWEEP."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.sweeps.sweep import SWEEP_FILE, Sweep, is_harmless, is_sweep, quoted
+from mnist_lightning.sweeps.sweep import Sweep, is_sweep, quoted
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:
@@ -15,44 +14,34 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     resume=runs/…/0_lr=0.1,seed=1 for a sweep over two values. And resume=SWEEP becomes the command of that sweep.
 
     Raises:
-        UsageError: see sweep.typed_again.
+        UsageError: see `typed_again`.
     """
-    named = ("resume=", "output_dir=", "hydra.sweep.dir=")
-    words, sweep, is_multirun = [], None, False
+    words, sweep = [], None
     for word in arguments:
         key, _, value = word.partition("=")
-        if word.startswith(named) and value and not value.startswith(("'", '"')):
+        if key in ("resume", "output_dir", "hydra.sweep.dir") and value and not value.startswith(("'", '"')):
             word = f"{key}={quoted(value)}"
         if key == "resume" and is_sweep(value):
             sweep = value
-        is_multirun |= word in ("-m", "--multirun") or key == "sweep"
         words.append(word)
-    if sweep is None or is_multirun:
+    if sweep is None:
         return words
-    return typed_again(sweep, [word for word in words if not word.startswith("resume=")])
+    beside = [word for word in words if not word.startswith("resume=") and word not in ("-m", "--multirun")]
+    return typed_again(sweep, beside)
 
 
 def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
     """Return the arguments that the sweep in `place` was started with, on the same directory, and `further` ones.
 
     Raises:
-        UsageError: `further` would change its jobs; or the sweep's own have options or settings of Hydra's, which could
-            run anything if it is a stranger's.
+        UsageError: `further` would change its jobs; or the sweep is somebody else's or was edited, and is not trusted.
     """
     for word in further:
-        if not word.startswith(("hydra.launcher.", "hydra.sweeper.")):
+        if not word.startswith(("hydra.launcher.", "hydra.sweeper.", "trust=")):
             raise UsageError(
                 f"{word}: a resumed sweep stays what it was; what can be changed is hydra.launcher.* and, of a search, "
                 f"hydra.sweeper.trials. For further jobs: the sweep's own command with hydra.sweep.dir={place}"
             )
-    sweep = Sweep.open(place)
-    kept = [word for word in sweep.command[1:] if not word.startswith(("resume=", "hydra.sweep.dir="))]
-    for word in kept:
-        if (word.startswith("-") and word not in ("-m", "--multirun")) or not is_harmless(word):
-            typed = shlex.join(["python", "train.py", *kept, f"hydra.sweep.dir={place}"])
-            raise UsageError(
-                f"{place} was started with {word}, which is not taken over. To go on with it, type: {typed}"
-            )
-    if not any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in kept):
-        raise UsageError(f"{sweep.directory / SWEEP_FILE} holds no command of a sweep")
+    sweep = Sweep.open(place, is_trusted="trust=true" in further)
+    kept = [word for word in sweep.command[1:] if not word.startswith(("resume=", "hydra.sweep.dir=", "trust="))]
     return [*kept, f"resume={quoted(str(place))}", *further]

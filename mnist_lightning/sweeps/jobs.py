@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mnist_lightning.runs.files import write_atomically
+from mnist_lightning.runs.files import read_end, write_atomically
 from mnist_lightning.runs.run import peek
 from mnist_lightning.sweeps.display import Board
 from mnist_lightning.terminal.console import say
@@ -164,7 +164,7 @@ def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Proce
     """Start train.py on its share of the machine, out of reach of the terminal's Ctrl-C: that goes to this process."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     log = directory / "train.log"
-    log_before = log.read_text(errors="replace") if log.exists() else ""
+    log_before = read_end(log) if log.exists() else ""
     output_file = directory.with_name(f".{directory.name.partition('_')[0]}.output")
     with output_file.open("wb") as output:
         process = subprocess.Popen(

@@ -16,14 +16,15 @@ from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import write_atomically
+from mnist_lightning.runs.files import read_json
 from mnist_lightning.runs.run import (
-    LAST_CHECKPOINT,
+    checkpoint_of,
     is_in_use,
     make_directory,
     peek,
     resume_command,
 )
+from mnist_lightning.runs.seal import Seal
 
 SWEEP_FILE = "sweep.json"
 STUDY_FILE = "study.journal"  # of a search; optuna-dashboard opens it too
@@ -49,7 +50,7 @@ class Job:
         results = self.results
         return self.pruned or (results is not None and results["status"] == "finished")
 
-    def arguments(self) -> list[str]:
+    def arguments(self, is_trusted: bool = False) -> list[str]:
         """Return what train.py is called with: on from the checkpoint of an interrupted run, or from the beginning.
 
         What a failed run left is removed. A finished run must not come here.
@@ -57,8 +58,8 @@ class Job:
         results = self.results
         assert not self.is_done
         interrupted = results is not None and results["status"] in ("running", "interrupted")
-        if interrupted and (self.directory / LAST_CHECKPOINT).exists():
-            return [f"resume={quoted(str(self.directory))}"]
+        if interrupted and checkpoint_of(self.directory):
+            return [f"resume={quoted(str(self.directory))}", *(["trust=true"] if is_trusted else [])]
         if self.directory.exists():
             shutil.rmtree(self.directory)
         return [*self.overrides, f"output_dir={quoted(str(self.directory))}"]
@@ -77,37 +78,55 @@ class Sweep:
         self.directory = directory
         self.command = command
         self.jobs = jobs
+        self.seal = Seal(directory)
+        self.is_trusted = False
         self._lock = FileLock(directory / ".lock", blocking=False)
 
     @classmethod
-    def create(cls, directory: str | None, name: str) -> Self:
+    def create(cls, directory: str | None, name: str, is_trusted: bool = False) -> Self:
         """Begin a sweep in `directory`, or go on with the one that is there; None: runs/<name>-sweep/<date>_<time>.
 
         Raises:
             UsageError: the directory holds something else, or can't be made.
         """
         if directory and is_sweep(directory):
-            return cls.open(directory)
+            return cls.open(directory, is_trusted)
         default = Path("runs", f"{name}-sweep", f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
         sweep = cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
         sweep.save()
         return sweep
 
     @classmethod
-    def open(cls, place: str | Path) -> Self:
-        """Open an existing sweep.
+    def open(cls, place: str | Path, is_trusted: bool = False) -> Self:
+        """Open an existing sweep to go on with it.
+
+        Raises:
+            UsageError: see `read`; or, unless it is trusted, it is somebody else's or was edited.
+        """
+        sweep = cls.read(place)
+        sweep.is_trusted = is_trusted
+        if not is_trusted:
+            sweep.seal.check(SWEEP_FILE, resume_command(sweep.directory))
+        return sweep
+
+    @classmethod
+    def read(cls, place: str | Path) -> Self:
+        """Look at an existing sweep, whoever made it.
 
         Raises:
             UsageError: its sweep.json is missing or damaged.
         """
         directory = Path(place)
         try:
-            state = json.loads((directory / SWEEP_FILE).read_text())
+            state = read_json(directory / SWEEP_FILE)
             command = [str(word) for word in state["command"]]
-            jobs = [Job(directory / job["directory"], list(job["overrides"]), job["pruned"]) for job in state["jobs"]]
+            jobs = [
+                Job(directory / job["directory"], [str(word) for word in job["overrides"]], bool(job["pruned"]))
+                for job in state["jobs"]
+            ]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{directory / SWEEP_FILE} can't be read: {error!r}") from error
-        for job in jobs:  # the file may be a stranger's, and directories of failed jobs are removed
+        for job in jobs:  # the file may be a stranger's
             if job.directory.parent != directory or not re.fullmatch(r"\d+(_.+)?", job.directory.name):
                 raise UsageError(f"{directory / SWEEP_FILE} names {job.directory}, which is no job of this sweep")
         return cls(directory, command, jobs)
@@ -115,6 +134,8 @@ class Sweep:
     def __enter__(self) -> Self:
         try:
             self._lock.acquire()
+            if self.is_trusted:
+                self.seal.renew()
         except Timeout as error:
             raise UsageError(f"{self.directory} is in use by another process: wait for it to end") from error
         busy = [job.directory for job in self.jobs if is_in_use(job.directory)]
@@ -143,17 +164,8 @@ class Sweep:
         return [there[one] for one in wanted]
 
     def rest(self, planned: Sequence[Job]) -> list[Job]:
-        """Return the jobs beside those `planned`, which further commands have added to this sweep.
-
-        Raises:
-            UsageError: one has settings of Hydra's own, which could run anything if the sweep is a stranger's.
-        """
-        rest = [job for job in self.jobs if job not in planned]
-        for job in rest:
-            for word in job.overrides:
-                if not is_harmless(word):
-                    raise UsageError(f"{job.directory} was started with {word}: type the command that added it again")
-        return rest
+        """Return the jobs beside those `planned`, which further commands have added to this sweep."""
+        return [job for job in self.jobs if job not in planned]
 
     def add(self, overrides: list[str], varied: Mapping[str, str], number: int | None = None) -> Job:
         """Add a job, named by its number, else the next one, and what is `varied`."""
@@ -167,7 +179,7 @@ class Sweep:
             {"directory": job.directory.name, "overrides": job.overrides, "pruned": job.pruned} for job in self.jobs
         ]
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
+        self.seal.write(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
 
     def check_answered(self, left: int, jobs: int) -> None:
         """Raise RunError where so many jobs are left without an answer."""
@@ -179,14 +191,6 @@ class Sweep:
 
 def is_sweep(place: str | Path) -> bool:
     return (Path(place) / SWEEP_FILE).exists()
-
-
-def is_harmless(word: str) -> bool:
-    """Return whether an override is of this project, or one of Hydra's that choose among what is installed."""
-    return bool(
-        not word.lstrip("+~").startswith("hydra")
-        or re.fullmatch(r"hydra\.(launcher\.jobs|launcher\.n_jobs|sweeper\.\w+)=\d+|hydra/launcher=\w+", word)
-    )
 
 
 def as_mapping(overrides: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from mnist_lightning.runs.errors import Interrupted, RunError
+from mnist_lightning.runs.files import printable
 from mnist_lightning.runs.run import is_main_process
 
 
@@ -61,11 +62,6 @@ def say(error: object) -> None:
     )
     if is_main_process():
         print(f"{name}: {printable(str(error))}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Return `text` with what a terminal can't show, or would obey, as an escape sequence of Python's."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -4,10 +4,10 @@ import logging
 import os
 import shlex
 import warnings
-from typing import Any
 
 from rich.console import Console
 
+from mnist_lightning.runs.files import printable
 from mnist_lightning.runs.run import Run, is_main_process, resume_command
 
 CONSOLE = Console()
@@ -16,7 +16,7 @@ CONSOLE = Console()
 def say(text: str, style: str | None = None) -> None:
     """Print a line for a person, as it is; what nobody reads any more is dropped, and the work goes on."""
     try:
-        CONSOLE.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        CONSOLE.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
     except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
@@ -48,14 +48,16 @@ def set_up() -> None:
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
 
 
-def opening(results: dict[str, Any]) -> str:
+def opening(run: Run) -> str:
     """Say in one line what is about to be trained on what."""
+    results = run.results
     held_out = f", {results['val_size']:,} held out" if results["val_size"] else ""
     devices = f"{results['devices']} × " if results["devices"] > 1 else ""
+    notes = "".join(f"{note}\n" for note in run.notes())
     threads = f", {results['threads']} threads" if results["device"] == "cpu" else ""
     return (
         f"{results['name']}, seed {results['seed']}: {results['dataset']}, {results['train_size']:,} images to train"
-        f"{held_out}, {results['test_size']:,} to test; {devices}{results['device']}{threads}\n"
+        f"{held_out}, {results['test_size']:,} to test; {devices}{results['device']}{threads}\n{notes}"
     )
 
 

@@ -8,8 +8,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mnist_lightning.runs.errors import RunError
-from mnist_lightning.runs.files import write_atomically
 from mnist_lightning.runs.run import resume_command
+from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import read_checkpoint
 
 
@@ -28,10 +28,18 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the checkpoint and renames, so that the one before stays whole until the new one is.
+    """Writes beside the checkpoint, seals it and renames, so that the one before stays whole until the new one is.
 
     Lightning's own goes through the system's temporary directory, from where a move to another disk is a copy.
+
+    Args:
+        directory: the run directory, wherever the checkpoints are.
     """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.directory = directory
+        self.seal = Seal(directory)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint`.
@@ -42,12 +50,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, lambda file: torch.save(checkpoint, file))
+            self.seal.write(path, lambda file: torch.save(checkpoint, file))
         except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
             reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
             raise RunError(
                 f"{path} can't be written: {reason}. The checkpoint before it is whole; make room, then go on with: "
-                f"{resume_command(path.parent.parent)}"
+                f"{resume_command(self.directory)}"
             ) from error
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:

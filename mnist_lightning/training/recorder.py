@@ -38,7 +38,7 @@ class Recorder(Callback):
             "devices": trainer.world_size,
             "threads": torch.get_num_threads(),
         }
-        log.info(console.opening(self.run.results))
+        log.info(console.opening(self.run))
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         # Everything random in an epoch is a function of (seed, epoch, device): so a resumed run goes on bit for bit.

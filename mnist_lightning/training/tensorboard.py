@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.runs.experiment import experiment, fingerprint
-from mnist_lightning.runs.run import LAST_CHECKPOINT
+from mnist_lightning.runs.run import checkpoint_of
 from mnist_lightning.runs.weights import read_checkpoint
 from mnist_lightning.training import hparams
 
@@ -40,8 +40,8 @@ class RunLogger(TensorBoardLogger):
     NAME_HPARAMS_FILE = "config.yaml"  # stands there already, so Lightning writes no second, empty one
 
     def __init__(self, directory: str, hparams: Sequence[str] = ()) -> None:
-        checkpoint = Path(directory) / LAST_CHECKPOINT
-        purge_step = read_checkpoint(checkpoint)["global_step"] + 1 if checkpoint.exists() else None
+        checkpoint = checkpoint_of(Path(directory))
+        purge_step = read_checkpoint(checkpoint)["global_step"] + 1 if checkpoint else None
         super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=purge_step)
         self.columns = hparams
 

@@ -1,17 +1,23 @@
 """Every configuration that ships is right, and every mistake in one is named."""
 
 import inspect
+import math
+import re
 import shutil
-from importlib import import_module
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import yaml
-from conftest import PROJECT
+from conftest import PROJECT, Program
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from lightning.pytorch import Trainer
+from omegaconf import OmegaConf
 
-from mnist_lightning.config import build, compose, schema
+from mnist_lightning.config import build, compose
+from mnist_lightning.config import check as checks
 from mnist_lightning.runs.errors import UsageError
 
 CONF = PROJECT / "conf"
@@ -19,94 +25,180 @@ GROUP_FILES = sorted(path for path in CONF.glob("*/*.yaml"))
 
 
 def check(*overrides: str, folder: Path = CONF) -> None:
-    with compose.explained(), initialize_config_dir(str(folder), version_base="1.3"):
-        compose.checked(hydra_compose("config", overrides=list(overrides)))
+    with compose.explained(overrides), initialize_config_dir(str(folder), version_base="1.3"):
+        build.everything(hydra_compose("config", overrides=list(overrides)))
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_every_shipped_file_composes_and_passes(path: Path) -> None:
     option = f"{path.parent.name}={path.stem}"
-    check(f"+{option}" if path.parent.name == "experiment" else option)
+    check(option)
 
 
 def test_the_shipped_files_were_found() -> None:
-    assert {path.parent.name for path in GROUP_FILES} >= set(schema.GROUPS)
-
-
-@pytest.mark.parametrize("target", schema.SETTINGS)
-def test_settings_are_the_classes_own(target: str) -> None:
-    module, _, name = target.rpartition(".")
-    parameters = list(inspect.signature(getattr(import_module(module), name)).parameters)
-    handed_over = {  # by train.py, not by a file
-        "torch.optim.SGD": {"params"},
-        "torch.optim.Adam": {"params"},
-        "torch.optim.lr_scheduler.OneCycleLR": {"optimizer", "total_steps"},
-        "lightning.pytorch.Trainer": {"logger", "callbacks", "plugins"},
-    }
-    assert set(schema.SETTINGS[target]) == set(parameters) - handed_over.get(target, set())
+    assert {path.parent.name for path in GROUP_FILES} >= set(build.KINDS)
 
 
 def test_trainer_file_holds_every_argument() -> None:
     settings = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text())
-    assert set(settings) - {"_target_"} == set(schema.SETTINGS["lightning.pytorch.Trainer"])
+    given = {"logger", "callbacks", "plugins"}
+    assert set(settings) - {"_target_"} == set(inspect.signature(Trainer).parameters) - given
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("data.batch_size=0", "data.batch_size=0: must be a whole number of at least 1"),
-        ("data.batch_size=1.5", "data.batch_size=1.5: must be a whole number of at least 1"),
-        ("data.batch_size=many", "data.batch_size=many: must be a whole number"),
-        ("data.batch_size=true", "data.batch_size=true: must be a whole number"),
-        (
-            "data.val_size=60000",
-            "data.val_size=60000: must be from 0 to 59,999: mnist has 60,000 images to train",
-        ),
-        ("data.std=0", "data.std=0: must be a number greater than 0"),
-        ("trainer.max_epochs=-1", "trainer.max_epochs=-1: must be a whole number of at least 0"),
-        ("optimizer.lr=-0.1", "optimizer.lr=-0.1: must be a number of at least 0"),
-        ("optimizer.lr=nan", "optimizer.lr=nan: must be a number"),
-        ("optimizer.lr=inf", "optimizer.lr=inf: must be a number"),
-        ("optimizer.momentum=1", "optimizer.momentum=1: must be a number of at least 0 and less than 1"),
-        ("model.pooling=sum", "model.pooling=sum: must be max or avg"),
-        ("model.padding=half", "model.padding=half: must be a whole number of at least 0, or same"),
-        ("model.channels=10", r"model.channels=10: must be a list \[a, b, …\]"),
-        ("model.kernel_size=30", "model: convolution 1: kernel_size=30 is larger than the 28×28 image"),
-        ("model.image_size=32", "model.image_size=32: must be 28, the size of the images of every data set here"),
-        ("seed=-1", "seed=-1: must be a whole number from 0 to 4,294,967,295"),
-        ("name=../up", r"name=../up: must be letters, digits, and . _ - \+ = between them"),
-        ("model._target_=os.system", r"model._target_=os.system: must be a class of mnist_lightning\.\*"),
-        ("~optimizer.lr", "optimizer.lr: is missing; it must be a number of at least 0"),
-        ("~trainer.max_epochs", "trainer.max_epochs: is missing; it must be a whole number"),
-        ("~callbacks", "callbacks: is missing"),
-        ("~seed", "seed: is missing"),
-        ("output_dir=", "output_dir=: must be a text, or null"),
-        ("trainer.overfit_batches=2", r"trainer.overfit_batches=2: must be 0 \(trainer.limit_train_batches=N"),
-        ("model=null", "a group takes the name of one of its options"),
-        ("optimizer.lrr=0.1", r"optimizer.lrr=?.*: there is no such setting. Did you mean optimizer.lr\?"),
-        (
-            "+optimizer.momentun=0.1",
-            r"optimizer.momentun=0.1: there is no such setting. Did you mean optimizer.momentum\?",
-        ),
-        (
-            "+trainer.max_epoch=3",
-            r"trainer.max_epoch=3: there is no such setting. Did you mean trainer.max_epochs\?",
-        ),
-        ("+sed=1", r"sed=1: there is no such setting. Did you mean seed\?"),
-        ("lr=0.1", r"lr.*: there is no such setting. Did you mean optimizer.lr\?"),
-        ("optimzer=adam", r"optimzer.*: there is no such setting. Did you mean optimizer\?"),
-        (
-            "optimizer=adm",
-            r"optimizer=adm: there is no such option. Did you mean adam\? There are: adam, sgd",
-        ),
-        ("optimizer.lr=${optimizer.rl}", "Interpolation key 'optimizer.rl' not found"),
-    ],
-)
-def test_a_mistake_gets_one_message(override: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message) as raised:
-        check(override)
+MISTAKES = """
+data.batch_size=0
+    data.batch_size=0: must be at least 1
+data.batch_size=1.5
+    data.batch_size=1.5: must be a whole number
+data.batch_size=many
+    data.batch_size=many: must be a whole number
+data.batch_size=true
+    data.batch_size=true: must be a whole number
+data.val_size=60000
+    data.val_size=60000: must be from 0 to 59,999: mnist has 60,000 images to train
+data.std=0
+    data.std=0: must be greater than 0
+trainer.max_epochs=-1
+    trainer.max_epochs=-1: must be at least 0
+trainer.overfit_batches=2
+    trainer.overfit_batches=2: must be 0
+trainer.use_distributed_sampler=true
+    trainer.use_distributed_sampler=true: must be false
+optimizer.lr=-0.1
+    optimizer.lr=-0.1: SGD can't be made: Invalid learning rate: -0.1
+optimizer.lr=fast
+    optimizer.lr=fast: must be a number
+optimizer.lr='0.1'
+    optimizer.lr='0.1': must be a number
+optimizer.lr=nan
+    optimizer.lr=NaN: must be a number
+optimizer.lr=inf
+    optimizer.lr=Infinity: must be a number
+model.pooling=sum
+    model.pooling=sum: must be 'max' or 'avg'
+model.padding=half
+    model.padding=half: must be a whole number, or 'same'
+model.padding=-1
+    model.padding=-1: must be at least 0, or 'same'
+model.channels=10
+    model.channels=10: must be a list [a, b, …]
+model.channels=[8,0]
+    model.channels=[8, 0]: must be a list of which each is at least 1
+model.kernel_size=30
+    model.kernel_size=30: CNN can't be made: convolution 1: kernel_size=30 is larger than
+model.image_size=32
+    model.image_size=32: CNN can't be made: it does not take the data's images of 1×28×28
++model.classes=5
+    model.classes=5: CNN can't be made: it must give logits of shape (1, 10)
+seed=-1
+    seed=-1: must be at least 0
+name=../up
+    name=../up: must be letters, digits, and . _ - + = between them
+model._target_=os.system
+    model._target_=os.system: must be a class of mnist_lightning.* or torch.nn.*
+~optimizer.lr
+    ~optimizer.lr: can't be taken away, only changed: optimizer.lr=VALUE
+~trainer.max_epochs
+    ~trainer.max_epochs: can't be taken away, only changed: trainer.max_epochs=VALUE
+~callbacks
+    ~callbacks: can't be taken away, only changed: callbacks=none
+~seed
+    ~seed: can't be taken away, only changed: seed=VALUE
+output_dir=
+    output_dir=: must be a text, or null
+model=null
+    a group takes the name of one of its options
+optimizer.lrr=0.1
+    optimizer.lrr=0.1: there is no such setting. Did you mean optimizer.lr? There are:
+optimizer.maximize=true
+    Another argument of SGD is added by +optimizer.NAME=VALUE.
++optimizer.momentun=0.1
+    optimizer.momentun=0.1: there is no such setting. Did you mean optimizer.momentum?
++trainer.max_epoch=3
+    trainer.max_epoch=3: there is no such setting. Did you mean trainer.max_epochs?
+trainer.epochs=5
+    trainer.epochs=5: there is no such setting. Did you mean trainer.max_epochs?
+epochs=3
+    epochs=3: there is no such setting. Did you mean trainer.max_epochs? There are: data, model
++sed=1
+    sed=1: there is no such setting. Did you mean seed?
+lr=0.1
+    lr=0.1: there is no such setting. Did you mean optimizer.lr?
+optimzer=adam
+    optimzer=adam: there is no such setting. Did you mean optimizer?
+optimizer=adm
+    optimizer=adm: there is no such option. Did you mean adam? There are:
+optimizer=adam optimizer.beta=[0.9,0.99]
+    optimizer.beta=[0.9, 0.99]: there is no such setting. Did you mean optimizer.betas? There are: optimizer.lr
+optimizer=adam optimizer.momentum=0.9
+    optimizer.momentum=0.9: there is no such setting. There are: optimizer.lr, optimizer.betas, optimizer.weight_decay.
+optimizer=adam optimizer.betas=[0.9]
+    optimizer.betas=[0.9]: must be a longer list
+optimizer=adam optimizer.betas=[0.9,2]
+    optimizer.betas=[0.9, 2]: Adam can't be made: Invalid beta parameter
+optimizer.nesterov=true optimizer.momentum=0
+    optimizer.nesterov=true: SGD can't be made: Nesterov momentum
+optimizer.lr=${optimizer.rl}
+    Interpolation key 'optimizer.rl' not found
+scheduler=onecycle scheduler.pct_start=3
+    scheduler.pct_start=3: OneCycleLR can't be made: Expected float
+scheduler=onecycle +scheduler.total_steps=3
+    scheduler.total_steps=3: train.py itself hands this over
+trainer.accelerator=tpu
+    trainer.accelerator=tpu: Trainer can't be made: Requirement 'torch_xla
+trainer.profiler=xla
+    trainer.profiler=xla: Trainer can't be made: Requirement 'torch_xla
+trainer.precision=foo
+    trainer.precision=foo: must be 64, 32 or 16, or 'transformer-engine'
+trainer.precision=transformer-engine
+    trainer.precision=transformer-engine: Trainer can't be made: Requirement
+trainer.log_every_n_steps=3.5
+    trainer.log_every_n_steps=3.5: must be a whole number
+trainer.max_time=soon
+    trainer.max_time=soon: Trainer can't be made: `Timer(duration='soon')`
++callbacks.x={_target_:L.Timer,duration:2s}
+    callbacks.x.duration=2s: Timer can't be made:
++callbacks.x={_target_:L.EarlyStopping,monitor:train/loss,mode:maximum}
+    callbacks.x.mode=maximum:
++callbacks.x={_target_:L.EarlyStopping,monitor:val/loss}
+    callbacks.x.monitor=val/loss: no images are held out
++callbacks.x={_target_:L.EarlyStopping,monitor:test/loss}
+    callbacks.x.monitor=test/loss: the test set chooses
++callbacks.x={_target_:L.ModelCheckpoint,save_top_k:3}
+    callbacks.x.save_top_k=3: ModelCheckpoint can't be
++callbacks.x={_target_:L.ModelPruning,pruning_fn:l3}
+    callbacks.x: ModelPruning can't be made:
++callbacks.x={_target_:torch.nn.Linear}
+    callbacks.x._target_=torch.nn.Linear: must be a class of
+"""  # what is typed, and what is answered
+
+
+@pytest.mark.parametrize("mistake", re.findall(r"^(\S.*\n    .*)$", MISTAKES, re.MULTILINE))
+def test_a_mistake_gets_one_message(mistake: str) -> None:
+    overrides, message = mistake.split("\n    ")
+    with pytest.raises(UsageError) as raised:
+        check(*overrides.replace("L.", "lightning.pytorch.callbacks.").split(" "))
+    assert message in str(raised.value)
     assert raised.value.status == 2
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("option", ["wandb.WandbLogger", "mlflow.MLFlowLogger", "comet.CometLogger"])
+def test_a_logger_that_is_not_installed_is_named(option: str, tmp_path: Path) -> None:
+    folder = with_file(
+        tmp_path, "logger/other.yaml", f"_target_: lightning.pytorch.loggers.{option.partition('.')[2]}\n"
+    )
+    with pytest.raises(UsageError, match=rf"^logger: {option.partition('.')[2]} can't be made: .*{option[:5]}"):
+        check("logger=other", folder=folder)
+
+
+def with_file(place: Path, name: str, content: str) -> Path:
+    """Return a copy of conf/ with a further file."""
+    folder = place / "conf"
+    shutil.copytree(CONF, folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(content)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -117,13 +209,12 @@ def test_a_mistake_gets_one_message(override: str, message: str) -> None:
         ("trainer: {max_epochs: ten}", "trainer.max_epochs=ten: must be a whole number"),
         ("defaults: [{override /optimizer: adm}]", "optimizer=adm: there is no such option"),
         ("seed: [", "expected the node content"),
+        ("optimizer: {lr: -1}", "optimizer.lr=-1: SGD can't be made"),
+        ("sed: 1", r"sed=1: there is no such setting. Did you mean seed\?"),
     ],
 )
 def test_a_mistake_inside_a_file_is_found(content: str, message: str, tmp_path: Path) -> None:
-    folder = tmp_path / "conf"
-    shutil.copytree(CONF, folder)
-    (folder / "experiment").mkdir(exist_ok=True)
-    (folder / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{content}\n")
+    folder = with_file(tmp_path, "experiment/mine.yaml", f"# @package _global_\n{content}\n")
     with pytest.raises(UsageError, match=message):
         check("experiment=mine", folder=folder)
 
@@ -134,4 +225,65 @@ def test_a_mistake_inside_a_file_is_found(content: str, message: str, tmp_path: 
 )
 def test_only_allowed_classes_are_ever_made(target: str) -> None:
     with pytest.raises(UsageError, match="_target_="):
-        build.find_class(target)
+        build.find_class("model", target, "model")
+
+
+def test_an_experiment_without_its_first_line_is_named(tmp_path: Path) -> None:
+    folder = with_file(tmp_path, "experiment/mine.yaml", "trainer: {max_epochs: 1}\n")
+    with pytest.raises(UsageError, match="conf/experiment must begin with the line # @package _global_"):
+        check("experiment=mine", folder=folder)
+
+
+@pytest.mark.parametrize("place", ["model", "optimizer", "data", "trainer", "logger", "callbacks.figures"])
+def test_a_class_of_another_kind_is_never_made(place: str, tmp_path: Path) -> None:
+    """ExperimentWriter's constructor makes a directory."""
+    canary = tmp_path / "canary"
+    node = OmegaConf.create({"_target_": "lightning.pytorch.loggers.csv_logs.ExperimentWriter", "log_dir": str(canary)})
+    with pytest.raises(UsageError, match=rf"{place}._target_=.*must be a class of mnist_lightning"):
+        build.make(place, node)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "good", "bad"),
+    [
+        (tuple[float, float], [0.9, 0.99], ["x", [0.9], [1, 2, 3], None]),
+        (float, 1, ["1", True, math.inf]),
+        (int | None, None, [1.0, "1", False]),
+        (bool, True, [1, "true", None]),
+        (Literal["a", "b"] | None, "a", ["c", 1]),
+        (timedelta, "PT2S", ["two", True]),
+        ("NotImported", object, []),
+    ],
+)
+def test_values_are_read_as_strict_json(annotation: Any, good: Any, bad: list[Any]) -> None:
+    if annotation == "NotImported":  # as names that a library imports for type checkers alone
+
+        class Taker:
+            def __init__(self, value: "NotImported") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+        assert checks.annotation_of(Taker, "value") is Any
+        return
+    checks.check_value("x", good, annotation)
+    for value in bad:
+        with pytest.raises(UsageError, match=r"^x=.*: must be"):
+            checks.check_value("x", value, annotation)
+
+
+def test_a_text_that_stands_for_a_time_is_converted() -> None:
+    assert checks.check_value("x", "00:01:00", timedelta) == timedelta(minutes=1)
+    assert checks.check_value("x", [0.9, 0.99], tuple[float, float]) == [0.9, 0.99]
+
+
+NAMES_ALONE = """
+import atexit, runpy, sys
+atexit.register(lambda: print({"torch", "lightning", "pandas", "pydantic"} & set(sys.modules)))
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_misspelt_name_is_answered_without_torch(program: Program) -> None:
+    ended = program("-c", NAMES_ALONE, str(PROJECT / "train.py"), "optimizer=adam", "optimizer.beta=1")
+    assert (ended.returncode, ended.stdout) == (2, "set()\n"), ended.stderr
+    assert "Did you mean optimizer.betas?" in ended.stderr

@@ -46,7 +46,7 @@ def test_average_pooling_is_a_choice() -> None:
     first = F.relu(F.avg_pool2d(network.features[0](x), 2))
     assert torch.equal(network.features[:3](x), first)
     with pytest.raises(ValueError, match="pooling='sum': must be one of max, avg"):
-        CNN(pooling="sum")
+        CNN(pooling="sum")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with (
         begun(tmp_path / "run"),
         pytest.raises(UsageError, match="is in use by another process"),
-        Run.open(tmp_path / "run"),
+        Run.open(tmp_path / "run", is_trusted=True),
     ):
         pass
 

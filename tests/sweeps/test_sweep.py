@@ -256,7 +256,7 @@ def test_job_names_say_what_was_varied() -> None:
             ["-m", "optimizer.lrr=0.1,0.2"],
             "optimizer.lrr=0.1,0.2: there is no such setting. Did you mean optimizer.lr?",
         ),
-        (["-m", "seed=0,-1"], "seed=-1: must be a whole number"),
+        (["-m", "seed=0,-1"], "seed=-1: must be at least 0"),
         (["-m", "seed=0,1", "output_dir=x"], "output_dir: the jobs of a sweep stand in its own directory"),
         (["-m", "seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: must be a whole number of at least 1"),
         (["-m", "seed=0,1", "resume=nowhere"], "resume=nowhere: not a sweep"),
@@ -324,32 +324,29 @@ def test_a_strangers_sweep_names_only_its_own_jobs(name: str, tmp_path: Path) ->
     state = {"command": ["train.py"], "jobs": [{"directory": name, "overrides": [], "pruned": False}]}
     (tmp_path / "sweep.json").write_text(json.dumps(state))
     with pytest.raises(UsageError, match="which is no job of this sweep"):
-        Sweep.open(tmp_path)
+        Sweep.read(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "word",
-    ["--config-dir=evil", "-cd", "+hydra.callbacks.x._target_=os.system", "hydra.searchpath=[x]", "hydra/sweeper=x"],
-)
-def test_a_strangers_sweep_starts_nothing_of_its_own(word: str, tmp_path: Path) -> None:
-    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["train.py", "-m", "seed=1", word], "jobs": []}))
-    with pytest.raises(
-        UsageError, match=r"which is not taken over\. To go on with it, type: python train\.py -m seed=1"
-    ):
+def test_a_strangers_sweep_is_looked_at_but_not_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["train.py", "-m", "seed=1"], "jobs": []}))
+    assert Sweep.read(tmp_path).jobs == []
+    for go_on in (Sweep.open, lambda place: typed_again(place, []), lambda place: Sweep.create(str(place), "x")):
+        with pytest.raises(
+            UsageError, match=r"sweep\.json may be somebody else's: there is no .*seal\.json.* trust=true$"
+        ):
+            go_on(tmp_path)
+    assert typed_again(tmp_path, ["trust=true"]) == ["-m", "seed=1", f"resume={quoted(str(tmp_path))}", "trust=true"]
+    with Sweep.open(tmp_path, is_trusted=True):
+        pass
+    assert typed_again(tmp_path, []) == ["-m", "seed=1", f"resume={quoted(str(tmp_path))}"], "it is sealed anew"
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["train.py", "-m", "seed=2"], "jobs": []}))
+    with pytest.raises(UsageError, match=r"sweep\.json was changed since it was written"):
         typed_again(tmp_path, [])
 
 
-def test_what_a_stranger_added_to_a_sweep_is_not_run(tmp_path: Path) -> None:
-    job = {"directory": "0", "overrides": ["+hydra.callbacks.x._target_=os.system"], "pruned": False}
-    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["train.py"], "jobs": [job]}))
-    with pytest.raises(UsageError, match=r"was started with \+hydra.callbacks"):
-        Sweep.open(tmp_path).rest([])
-
-
 def test_a_sweep_is_typed_again_on_its_own_directory(tmp_path: Path) -> None:
-    command = ["x.py", "-m", "seed=0,1", "hydra.sweep.dir=old", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
-    (tmp_path / "sweep.json").write_text(json.dumps({"command": command, "jobs": []}))
-    kept = ["-m", "seed=0,1", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
+    kept = ["--config-dir", "own", "-m", "seed=0,1", "hydra.launcher.jobs=2", "hydra/launcher=joblib"]
+    Sweep(tmp_path, ["x.py", "hydra.sweep.dir=old", *kept], []).save()
     assert typed_again(tmp_path, ["hydra.launcher.jobs=4"]) == [
         *kept, f"resume={quoted(str(tmp_path))}", "hydra.launcher.jobs=4",
     ]  # fmt: skip

@@ -1,0 +1,163 @@
+"""Whose a run is: going on with one obeys all that stands in it, so it is sealed with a key of the user's own.
+
+seal.json in a run's or a sweep's directory holds the SHA-256 of what a resume obeys, and their HMAC (RFC 2104).
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.files import read_bytes, read_json, write_atomically
+
+SEAL_FILE = "seal.json"
+KEY_VARIABLE = "MNIST_LIGHTNING_KEY"  # names another file for the key
+KEY_BYTES = 32
+
+State = Literal["own", "changed", "foreign"]
+
+
+class Seal:
+    """The seal of a directory.
+
+    Args:
+        directory: of a run or a sweep.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._written: dict[str, str] = {}  # the digests of what this process wrote
+
+    def write(self, path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+        """Write a file whole, and seal it. Killed at any moment, the seal fits the file: the old one or the new.
+
+        Raises:
+            OSError: it can't be written.
+        """
+
+        def seal_first(scratch: Path) -> None:
+            name, digest = self.name_of(path), digest_of(scratch)
+            before = [self._written[name]] if name in self._written else self.files.get(name, [])
+            self._save({**self.files, name: list(dict.fromkeys([digest, *before]))})
+            self._written[name] = digest
+
+        write_atomically(path, write, before_renaming=seal_first)
+
+    def renew(self) -> None:
+        """Take what stands there as one's own, from now on."""
+        names = [*self.files, *(self.name_of(path) for path in self.directory.glob("checkpoints/*.ckpt"))]
+        names += [name for name in ("config.yaml", "sweep.json") if (self.directory / name).exists()]
+        self._save({name: [digest_of(self.directory / name)] for name in names if (self.directory / name).is_file()})
+
+    def state(self, name: str) -> State:
+        """Return whether a file is as this user's own program wrote it, was changed since, or is somebody else's."""
+        content, key = self._content, own_key()
+        if key is None or not hmac.compare_digest(str(content.get("hmac")), mac(key, self.files)):
+            return "foreign"
+        if not (self.directory / name).is_file():
+            return "changed"
+        return "own" if digest_of(self.directory / name) in self.files.get(name, []) else "changed"
+
+    def check(self, name: str, resume: str) -> None:
+        """Raise UsageError, with what to type, unless a file is as this user's own program wrote it."""
+        if (state := self.state(name)) == "own":
+            return
+        path = self.directory / name
+        if state == "changed":
+            why = f"{path} was changed since it was written"
+        elif (self.directory / SEAL_FILE).exists():
+            why = f"{path} is somebody else's: {self.directory / SEAL_FILE} is not under your key"
+        else:
+            why = f"{path} may be somebody else's: there is no {self.directory / SEAL_FILE}"
+        no_key = f" ({problem})" if (problem := problem_with_key()) else ""
+        raise UsageError(f"{why}{no_key}. Going on obeys all that stands in it. If you trust it: {resume} trust=true")
+
+    def checkpoints(self) -> list[Path]:
+        """Return the sealed checkpoints that are as they were written, the latest first."""
+        names = [name for name in self.files if name.endswith(".ckpt") and self.state(name) == "own"]
+        return sorted((self.directory / name for name in names), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    @property
+    def files(self) -> dict[str, list[str]]:
+        """Of each sealed file the digests that are right."""
+        files = self._content.get("files")
+        return files if isinstance(files, dict) and all(isinstance(some, list) for some in files.values()) else {}
+
+    @property
+    def _content(self) -> dict[str, Any]:
+        try:
+            return read_json(self.directory / SEAL_FILE)
+        except (FileNotFoundError, UsageError):
+            return {}
+
+    def _save(self, files: dict[str, list[str]]) -> None:
+        key = own_key(may_make=True)
+        content = {"files": files, "hmac": key and mac(key, files)}
+        write_atomically(self.directory / SEAL_FILE, lambda file: file.write(json.dumps(content, indent=2).encode()))
+
+    def name_of(self, path: Path) -> str:
+        """Return the name of a file in the seal: relative where it can be, so that the directory can be moved."""
+        path, directory = path.resolve(), self.directory.resolve()
+        return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
+
+
+def digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def mac(key: bytes, files: dict[str, list[str]]) -> str:
+    return hmac.new(key, json.dumps(files, sort_keys=True).encode(), "sha256").hexdigest()
+
+
+def own_key(may_make: bool = False) -> bytes | None:
+    """Return this user's key; None where there is none, or none can be kept."""
+    try:
+        path = key_file()
+        if may_make and not path.exists():
+            make_key(path)
+        key = read_bytes(path, most=1024)
+    except (OSError, RuntimeError, UsageError):
+        return None
+    return key if len(key) >= KEY_BYTES else None
+
+
+def problem_with_key() -> str | None:
+    """Say why no key can be kept, if that is so."""
+    if own_key(may_make=True):
+        return None
+    try:
+        return f"no key can be kept in {key_file()}: {KEY_VARIABLE}=FILE names another place"
+    except RuntimeError:
+        return f"there is no home to keep a key in: {KEY_VARIABLE}=FILE names a place"
+
+
+def key_file() -> Path:
+    """Return where the key is kept, by the XDG Base Directory Specification.
+
+    Raises:
+        RuntimeError: this user has no home.
+    """
+    if named := os.environ.get(KEY_VARIABLE):
+        return Path(named)
+    home = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "share") / "mnist-lightning" / "key"
+
+
+def make_key(path: Path) -> None:
+    """Make a key that no other process has made, whole from the moment it is there."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+        os.link(scratch, path)
+    except FileExistsError:
+        pass  # another process was faster
+    finally:
+        scratch.unlink(missing_ok=True)
