@@ -6,6 +6,7 @@ python train.py --help                       what can be set
 
 import os
 import sys
+from functools import partial
 
 import hydra
 from omegaconf import DictConfig
@@ -55,12 +56,11 @@ def train(config: DictConfig, run: Run) -> None:
     module = build.module(config)
     data = build.make("data", config.data)
     data.prepare_data()  # missing or damaged files stop the run here
-    trainer = build.trainer(config, Recorder(run))
-    compose.save(config, run)  # what a resumed run changes counts once it has been accepted
+    trainer = build.trainer(config, Recorder(run, when_accepted=partial(compose.save, config, run)))
     if trainer.logger:
         trainer.logger.log_hyperparams(compose.resolved(config))
 
-    with lean.settled_heap():
+    with lean.settled_heap(), build.refusals_of_lightning(run):
         trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
         trainer.test(module, datamodule=data, verbose=False)
     log.info(console.closing(run))

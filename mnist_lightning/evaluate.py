@@ -56,7 +56,7 @@ def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]
         "checkpoint": trained.checkpoint.name,
         "epochs": trained.epochs,
         "dataset": trained.config.data.dataset,
-        "test": evaluation.counts(),
+        "test": evaluation.counts,
         "per_class": evaluation.per_class(),
         "most_confused": evaluation.most_confused(),
         "expected_calibration_error": bins.expected_error,
@@ -101,7 +101,7 @@ def under_corruptions(
     if is_shown:
         print("\nunder corruption  accuracy   errors")
     for name in CORRUPTIONS:
-        rows[name] = Evaluation(trained.logits(corrupted(images, name, seed)), labels).counts()
+        rows[name] = Evaluation(trained.logits(corrupted(images, name, seed)), labels).counts
         if is_shown:
             print(f"{name.replace('_', ' '):<16}{rows[name]['accuracy']:>10.2%}{rows[name]['errors']:>9,}", flush=True)
     mean = sum(row["accuracy"] for row in rows.values()) / len(rows)

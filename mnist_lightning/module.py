@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection, SumMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from mnist_lightning.data import ImageDataModule
+from mnist_lightning.evaluation.measures import counts
 from mnist_lightning.runs.errors import DivergedError
 from mnist_lightning.training.lean import QuickAttributes
 
@@ -67,7 +68,7 @@ class Classifier(QuickAttributes, LightningModule):
         loss = F.cross_entropy(logits, labels)
         if stage in EVALUATION_STAGES:
             metrics: Any = self.metrics[stage]
-            metrics["loss"].update(loss, len(labels))
+            metrics["loss"].update(loss * len(labels))
             metrics["confusion"].update(logits, labels)
         return loss
 
@@ -109,14 +110,8 @@ class Classifier(QuickAttributes, LightningModule):
         metrics: Any = self.metrics[stage]
         values = metrics.compute()
         metrics.reset()
-        total = int(values["confusion"].sum())
-        errors = total - int(values["confusion"].trace())
-        return {
-            "accuracy": (total - errors) / total,
-            "errors": errors,
-            "total": total,
-            "loss": self.finite(float(values["loss"]), stage),
-        }
+        mean_loss = float(values["loss"] / values["confusion"].sum())
+        return counts(values["confusion"], self.finite(mean_loss, stage))
 
     @property
     def _data(self) -> ImageDataModule:
@@ -145,10 +140,10 @@ class Classifier(QuickAttributes, LightningModule):
 
 
 def evaluation_metrics(classes: int) -> MetricCollection:
-    """Return the mean loss over all images, and counts int64 (classes, classes) of true by predicted class."""
+    """Return the sum of the losses of all images, and counts int64 (classes, classes) of true by predicted class."""
     return MetricCollection(
         {
-            "loss": MeanMetric(nan_strategy="disable"),  # a NaN is to be seen, not left out
+            "loss": SumMetric(nan_strategy="disable"),  # a NaN is to be seen, not left out
             "confusion": MulticlassConfusionMatrix(classes, validate_args=False),
         },
         compute_groups=False,

@@ -33,7 +33,7 @@ def random_evaluation() -> Evaluation:
 def test_counts_by_hand() -> None:
     logits = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 2, 1], [0, 0, 9], [1, 0, 0]])
     evaluation = Evaluation(logits, torch.tensor([0, 1, 2, 2, 2]))
-    assert evaluation.counts() == {
+    assert evaluation.counts == {
         "accuracy": 3 / 5, "errors": 2, "total": 5,
         "loss": pytest.approx(F.cross_entropy(logits, torch.tensor([0, 1, 2, 2, 2])).item()),
     }  # fmt: skip

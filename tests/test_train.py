@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -370,6 +371,9 @@ def test_two_processes_do_what_one_does(program: Program, tmp_path: Path) -> Non
     assert abs(two["test"]["errors"] - one["test"]["errors"]) <= 2
     for mine, other in zip(two["epochs"], one["epochs"], strict=True):
         assert mine["train_loss"] == pytest.approx(other["train_loss"], rel=0.01)
+    ended = program("train.py", "resume=two", "trainer.max_epochs=3")
+    assert (ended.returncode, ended.stderr) == (0, ""), "every process finds the key"
+    assert [epoch["epoch"] for epoch in read(tmp_path / "two")["epochs"]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -396,6 +400,30 @@ def test_mistakes_end_with_one_message(
         "answered before torch is imported"
     )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.limit_train_batches=0.001", "You requested to check 0.001 of the `train_dataloader`"),
+        ("trainer.val_check_interval=100", "`val_check_interval` (100) must be less than or equal to"),
+        ("+callbacks.x={_target_:lightning.pytorch.callbacks.LearningRateMonitor}", "`Trainer` that has no logger"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_a_step(override: str, message: str, tmp_path: Path) -> None:
+    """Also where a run is gone on with, which stays as it was."""
+    fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.*") if path.suffix in (".yaml", ".ckpt")}
+    new = partial(fit, tmp_path / "new", "data=digits", "trainer.max_epochs=1", "logger=none")
+    for use in (new, partial(go_on, tmp_path / "run")):
+        if "callbacks" in override and use is not new:
+            continue
+        with pytest.raises(UsageError) as refused:
+            use(override, *(["trainer.max_epochs=2"] if use is not new else []))
+        assert message in str(refused.value)
+    assert not (tmp_path / "new").exists()
+    assert read(tmp_path / "run")["status"] == "finished"
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_resume_changes_only_what_it_may(finished: Path) -> None:

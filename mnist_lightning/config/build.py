@@ -4,6 +4,7 @@ import inspect
 import re
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,8 @@ from typing import Annotated, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.config.check import check_arguments, check_value, shown, unknown
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.run import Run
 
 KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
     "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
@@ -30,6 +32,7 @@ GIVEN = {  # what is handed over here, and stands in no file
     "scheduler": ("optimizer", "total_steps"),
     "trainer": ("logger", "callbacks", "plugins"),
 }
+METRICS = [f"{stage}/{what}" for stage in ("train", "val", "test") for what in ("loss", "accuracy")]
 NONE = {"scheduler": "constant", "callbacks": "none", "logger": "none"}  # the option that leaves a group empty
 
 
@@ -183,6 +186,22 @@ def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None 
 
 
 @contextmanager
+def refusals_of_lightning(run: Run) -> Iterator[None]:
+    """Turn what Lightning itself raises when training begins, because settings don't fit the data, into one message."""
+    import lightning
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
+        raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+        if not raised_in.is_relative_to(Path(lightning.__file__).parent):
+            raise  # a fault of the network, say
+        kind = RunError if run.is_under_way else UsageError
+        raise kind(" ".join(str(error).split())) from error
+
+
+@contextmanager
 def half_made_objects_ignored() -> Iterator[None]:
     """Keep quiet about what objects raise that are thrown away before their constructor ended, as XLAProfiler does."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
@@ -280,6 +299,8 @@ def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
     from mnist_lightning.training.checkpoints import RunCheckpoint
 
     monitor = str(node.get("monitor") or "")
+    if (meant := monitor.replace("_", "/", 1)) != monitor and meant in METRICS:
+        raise UsageError(f"{path}.monitor={monitor}: there is no such metric. Did you mean {meant}?")
     if monitor.startswith("test/"):
         raise UsageError(
             f"{path}.monitor={monitor}: the test set chooses nothing: monitor: val/…, with data.val_size=N"

@@ -36,6 +36,18 @@ class Reliability:
         return float(((self.confidence - self.accuracy).abs() * self.counts).sum() / self.counts.sum())
 
 
+def counts(confusion: Tensor, loss: float) -> dict[str, Any]:
+    """Return accuracy (fraction), errors and total (images) and loss, as results.json has them.
+
+    Args:
+        confusion: int64 (classes, classes), true by predicted class.
+        loss: the mean over the images.
+    """
+    total = int(confusion.sum())
+    errors = total - int(confusion.trace())
+    return {"accuracy": (total - errors) / total, "errors": errors, "total": total, "loss": loss}
+
+
 class Evaluation:
     """The answers of a network on labelled images.
 
@@ -47,18 +59,11 @@ class Evaluation:
     def __init__(self, logits: Tensor, labels: Tensor) -> None:
         self.labels = labels
         self.classes = logits.shape[1]
-        self.loss = float(F.cross_entropy(logits, labels))  # mean over the images, nats
         self.probabilities = logits.softmax(dim=1)
         self.confidence, self.predicted = self.probabilities.max(dim=1)
         self.is_error = self.predicted != labels
-        self.total = len(labels)
-        self.errors = int(self.is_error.sum())
-        self.accuracy = (self.total - self.errors) / self.total
         self.confusion = multiclass_confusion_matrix(self.predicted, labels, self.classes)  # int64, true by predicted
-
-    def counts(self) -> dict[str, Any]:
-        """Return accuracy (fraction), errors and total (images) and loss, as results.json has them."""
-        return {name: getattr(self, name) for name in ("accuracy", "errors", "total", "loss")}
+        self.counts = counts(self.confusion, float(F.cross_entropy(logits, labels)))
 
     def per_class(self) -> list[dict[str, Any]]:
         """Return for each class its number of images, precision, recall and F1 score (fractions)."""
@@ -66,9 +71,9 @@ class Evaluation:
             score(self.predicted, self.labels, self.classes, average="none").tolist()
             for score in (multiclass_precision, multiclass_recall, multiclass_f1_score)
         ]
-        counts = self.confusion.sum(dim=1).tolist()
+        images = self.confusion.sum(dim=1).tolist()
         names = ("class", "images", "precision", "recall", "f1")
-        return [dict(zip(names, row, strict=True)) for row in zip(range(self.classes), counts, *scores, strict=True)]
+        return [dict(zip(names, row, strict=True)) for row in zip(range(self.classes), images, *scores, strict=True)]
 
     def reliability(self, bins: int = BINS) -> Reliability:
         """Return accuracy against confidence."""

@@ -27,14 +27,15 @@ def of_evaluation(evaluation: Evaluation, images: Tensor, title: str) -> dict[st
     mistakes = [answer[worst].tolist() for answer in answers]
     precision, recall = evaluation.precision_recall()
     bins = evaluation.reliability()
+    errors = f"{evaluation.counts['errors']:,} errors"
     return {
         "confusion_matrix": of_run.confusion_matrix(
-            evaluation.confusion.numpy(), f"{title}\n{evaluation.errors:,} errors in {evaluation.total:,} images"
+            evaluation.confusion.numpy(), f"{title}\n{errors} in {evaluation.counts['total']:,} images"
         ),
         "misclassified": of_images.captioned(
             images[worst].numpy(),
             [f"{true} read as {guess}\n{share:.1%}" for true, guess, share in zip(*mistakes, strict=True)],
-            f"{title}\nmost confident of {evaluation.errors:,} errors",
+            f"{title}\nmost confident of {errors}",
         ),
         "precision_recall": of_run.precision_recall(
             precision.numpy(), recall.numpy(), f"{title}\nprecision and recall of each digit"

@@ -43,6 +43,7 @@ class Run:
         self.results = results
         self.is_new = is_new
         self.is_trusted = is_trusted
+        self.is_under_way = False  # training has begun in this process
         self.seal = Seal(directory)
         self.main_process = is_main_process()
         self.seconds_before = results.get("total_seconds", 0.0)  # of the processes before a resume
@@ -117,7 +118,7 @@ class Run:
             self._record_failure(error)
         log.removeHandler(self._log_file)
         self._log_file.close()
-        if self.is_new and isinstance(error, RunError) and "startup_seconds" not in self.results:
+        if self.is_new and isinstance(error, RunError) and not self.is_under_way:
             shutil.rmtree(self.directory)  # no step was taken: as if it had never been asked for
             return
         if isinstance(error, UsageError):

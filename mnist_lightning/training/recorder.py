@@ -1,6 +1,7 @@
 """The record of a run: results.json after every epoch, and a line for the terminal."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,15 @@ def seed_of(*numbers: int) -> int:
 
 
 class Recorder(Callback):
-    """Keeps results.json, written at each epoch's end and at the end. Its state goes with the weights."""
+    """Keeps results.json, written at each epoch's end and at the end. Its state goes with the weights.
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    Args:
+        run: what is recorded.
+        when_accepted: called when training begins: all settings are right then.
+    """
+
+    def __init__(self, run: Run, when_accepted: Callable[[], None] = lambda: None) -> None:
+        self.run, self.when_accepted = run, when_accepted
         self.fit_seconds_before = 0.0  # of the epochs before a resume
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -44,6 +50,9 @@ class Recorder(Callback):
         # Everything random in an epoch is a function of (seed, epoch, device): so a resumed run goes on bit for bit.
         torch.manual_seed(seed_of(self.run.results["seed"], trainer.current_epoch, trainer.global_rank))
         self.epoch_started = time.perf_counter()
+        if not self.run.is_under_way:
+            self.run.is_under_way = True
+            self.when_accepted()
         self.run.results.setdefault("startup_seconds", round(process_seconds(), 3))
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

@@ -21,7 +21,7 @@ from mnist_lightning.runs.weights import weights_sha256
 def begun(directory: Path) -> Run:
     """Return a new run that has taken its first step."""
     run = Run.create(str(directory), "test")
-    run.results["startup_seconds"] = 1.0
+    run.is_under_way = True
     return run
 
 
