@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Trainer
+from test_train import digits_test_set, fit
 from torch import nn
 
 from mnist_lightning.data import ImageDataModule
@@ -15,6 +16,7 @@ from mnist_lightning.module import Classifier
 from mnist_lightning.networks.cnn import CNN
 from mnist_lightning.runs.errors import DivergedError
 from mnist_lightning.terminal import console
+from mnist_lightning.trained import load_run
 
 
 @pytest.fixture
@@ -76,6 +78,19 @@ def test_evaluation_is_an_exact_count(data: ImageDataModule, tmp_path: Path) -> 
         )
         assert result["loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
         assert trainer.callback_metrics[f"{stage}/accuracy"].item() == pytest.approx(result["accuracy"])
+
+
+@pytest.mark.parametrize("test_batch_size", [360, 359, 300, 7])
+def test_evaluation_loss_is_a_mean_over_images(test_batch_size: int, tmp_path: Path) -> None:
+    """Whatever the batches: the last one is smaller where their size does not divide 360."""
+    size = f"data.test_batch_size={test_batch_size}"
+    results = fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none", size)
+    network = load_run(tmp_path / "run").network
+    images, labels = digits_test_set()
+    with torch.inference_mode():
+        expected = float(F.cross_entropy(network(images), labels))
+    assert results["test"]["loss"] == pytest.approx(expected, rel=1e-5)
+    assert results["epochs"][0]["test_loss"] == results["test"]["loss"]
 
 
 def test_scheduler_with_total_steps_is_stepped_each_step(data: ImageDataModule, tmp_path: Path) -> None:

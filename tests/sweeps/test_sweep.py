@@ -146,10 +146,12 @@ def write_recipe(folder: Path, name: str, trainer: dict[str, Any], **further: An
 
 
 def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None:
-    """Three good recipes, one that diverges, one that can't write its events, and a long one to be killed."""
+    """Three good recipes, one that diverges, one whose optimizer takes no dense gradients, and a long one to be killed."""
     folder, sweep = tmp_path / "recipes", tmp_path / "sweep"
     write_recipe(folder, "diverges", {}, optimizer={"lr": 1e30})
-    write_recipe(folder, "raises", {"gradient_clip_val": 9}, logger={"directory": "/proc/none"})
+    write_recipe(folder, "raises", {}, defaults=[{"override /optimizer": "sparse"}])
+    (folder / "optimizer").mkdir()
+    (folder / "optimizer" / "sparse.yaml").write_text("{_target_: torch.optim.SparseAdam, _partial_: true}\n")
     write_recipe(folder, "long", {"max_epochs": 25})
     write_recipe(folder, "good", {})
     write_recipe(folder, "nesterov", {}, optimizer={"nesterov": True})
@@ -171,10 +173,11 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     statuses = {row["runs"].partition("=")[2]: row["status"] for row in board_of(sweep)}
     good = {"good": "finished", "nesterov": "finished", "wide": "finished"}
     assert statuses == {"diverges": "diverged", "raises": "failed", "long": "killed"} | good
-    assert "sweep/1_experiment=raises: failed: [Errno 2] No such file or directory: '/proc/none'" in output
-    assert "FileNotFoundError: [Errno 2]" in output, "its last lines are shown"
+    assert "sweep/1_experiment=raises: failed: SparseAdam does not support dense gradients" in output
+    assert "RuntimeError: SparseAdam does not support dense gradients" in output, "its last lines are shown"
     log = (sweep / "1_experiment=raises" / "train.log").read_text()
     assert "Traceback (most recent call last)" in log
+    assert "1,437 images to train" in log
     assert [end_status(path) for path in sorted(sweep.glob("[0-9]*"))] == ["FAILURE"] * 3 + ["SUCCESS"] * 3
     assert "ended by SIGKILL" in (sweep / "2_experiment=long" / "train.log").read_text()
     before = {name: (sweep / f"{n}_experiment={name}" / "results.json").read_bytes() for n, name in enumerate(good, 3)}
