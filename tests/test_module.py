@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import test_train
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Trainer
-from test_train import digits_test_set, fit
 from torch import nn
 
 from mnist_lightning.data import ImageDataModule
@@ -84,9 +84,9 @@ def test_evaluation_is_an_exact_count(data: ImageDataModule, tmp_path: Path) -> 
 def test_evaluation_loss_is_a_mean_over_images(test_batch_size: int, tmp_path: Path) -> None:
     """Whatever the batches: the last one is smaller where their size does not divide 360."""
     size = f"data.test_batch_size={test_batch_size}"
-    results = fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none", size)
+    results = test_train.fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none", size)
     network = load_run(tmp_path / "run").network
-    images, labels = digits_test_set()
+    images, labels = test_train.digits_test_set()
     with torch.inference_mode():
         expected = float(F.cross_entropy(network(images), labels))
     assert results["test"]["loss"] == pytest.approx(expected, rel=1e-5)

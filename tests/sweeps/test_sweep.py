@@ -146,7 +146,7 @@ def write_recipe(folder: Path, name: str, trainer: dict[str, Any], **further: An
 
 
 def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None:
-    """Three good recipes, one that diverges, one whose optimizer takes no dense gradients, and a long one to be killed."""
+    """Three good recipes, one that diverges, one whose optimizer raises, and a long one to be killed."""
     folder, sweep = tmp_path / "recipes", tmp_path / "sweep"
     write_recipe(folder, "diverges", {}, optimizer={"lr": 1e30})
     write_recipe(folder, "raises", {}, defaults=[{"override /optimizer": "sparse"}])
