@@ -11,7 +11,7 @@ from functools import partial
 import hydra
 from omegaconf import DictConfig
 
-from mnist_lightning.config import build, compose
+from mnist_lightning.config import build, check, compose
 from mnist_lightning.runs.run import Run, check_free, is_main_process, log
 from mnist_lightning.sweeps.command_line import command_line
 from mnist_lightning.terminal.command import answered
@@ -58,7 +58,7 @@ def train(config: DictConfig, run: Run) -> None:
     data.prepare_data()  # missing or damaged files stop the run here
     trainer = build.trainer(config, Recorder(run, when_accepted=partial(compose.save, config, run)))
     if trainer.logger:
-        trainer.logger.log_hyperparams(compose.resolved(config))
+        trainer.logger.log_hyperparams(check.plain(config))
 
     with lean.settled_heap(), build.refusals_of_lightning(run):
         trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)

@@ -12,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
-from mnist_lightning.config import build, compose
-from mnist_lightning.config.check import check_value
+from mnist_lightning.config import build, check, compose
 from mnist_lightning.datasets import mnist, sources
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.pictures.prepare import SIZE, Picture, PictureError, prepare, read_picture
@@ -136,9 +139,9 @@ def load_run(path: str | Path) -> TrainedRun:
     place = Path(path)
     directory = directory_of(place)
     config = compose.read(directory)
-    build.check_name(compose.selected(config, "name"))
+    check.check_name(compose.selected(config, "name"))
     for setting, kind in LOOKED_AT.items():
-        check_value(setting, compose.selected(config, setting), kind)
+        check.check_value(setting, compose.selected(config, setting), kind)
     checkpoint = place if directory != place else checkpoint_of(directory) or directory / LAST_CHECKPOINT
     content = read_checkpoint(checkpoint)
     state = content["state_dict"] if isinstance(content["state_dict"], dict) else {}
@@ -196,15 +199,8 @@ def at_most(parts: int) -> Iterator[None]:
         if next(count) >= parts:
             raise ValueError("it has more layers than its checkpoint has weights for")
 
-    hooks = [
-        torch.nn.modules.module.register_module_parameter_registration_hook(counted),
-        torch.nn.modules.module.register_module_module_registration_hook(counted),
-    ]
-    try:
+    with register_module_parameter_registration_hook(counted), register_module_module_registration_hook(counted):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def epochs_of(content: dict[str, Any], checkpoint: Path) -> int:

@@ -429,6 +429,12 @@ def test_what_does_not_fit_the_data_is_refused_before_a_step(override: str, mess
 def test_resume_changes_only_what_it_may(finished: Path) -> None:
     with pytest.raises(UsageError, match=r"optimizer.lr=0.5: a resumed run stays the experiment that it was"):
         compose.resumed(Run.open(finished), ["resume=x", "optimizer.lr=0.5"])
+    with pytest.raises(
+        UsageError, match=r"trainer.max_epoch=9: there is no such setting. Did you mean trainer.max_epochs"
+    ):
+        compose.resumed(Run.open(finished), ["trainer.max_epoch=9"])
+    config = compose.resumed(Run.open(finished), ["trainer.max_epochs=int(9.0)", "trainer.max_time=1:00:00:00"])
+    assert (config.trainer.max_epochs, config.trainer.max_time) == (9, "1:00:00:00"), "by Hydra's own grammar"
 
 
 def test_refused_resume_changes_nothing(program: Program, tmp_path: Path) -> None:

@@ -1,39 +1,20 @@
 """From a configuration to objects, each checked as it is made."""
 
 import inspect
-import re
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_lightning.config.check import check_arguments, check_value, shown, unknown
+from mnist_lightning.config.check import check_top_level, check_value, described, may_choose, shown
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
-
-KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
-    "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
-    "model": ("torch.nn.Module", "torch.nn."),
-    "optimizer": ("torch.optim.Optimizer", "torch.optim."),
-    "scheduler": ("torch.optim.lr_scheduler.LRScheduler", "torch.optim."),
-    "trainer": ("lightning.pytorch.Trainer", "lightning.pytorch."),
-    "callbacks": ("lightning.pytorch.Callback", "lightning.pytorch.callbacks."),
-    "logger": ("lightning.pytorch.loggers.Logger", "lightning.pytorch.loggers."),
-}
-GIVEN = {  # what is handed over here, and stands in no file
-    "optimizer": ("params",),
-    "scheduler": ("optimizer", "total_steps"),
-    "trainer": ("logger", "callbacks", "plugins"),
-}
-METRICS = [f"{stage}/{what}" for stage in ("train", "val", "test") for what in ("loss", "accuracy")]
-NONE = {"scheduler": "constant", "callbacks": "none", "logger": "none"}  # the option that leaves a group empty
 
 
 def everything(config: DictConfig) -> None:
@@ -60,43 +41,6 @@ def everything(config: DictConfig) -> None:
         trainer(config)
 
 
-def check_top_level(config: DictConfig) -> None:
-    """Check what belongs to no group, and that every group is there."""
-    from pydantic import Field
-
-    text = Annotated[str, Field(min_length=1)]
-
-    def experiment(
-        name: text,
-        seed: Annotated[int, Field(ge=0, le=2**32 - 1)],
-        output_dir: text | None = None,
-        resume: text | None = None,
-        trust: bool = False,
-    ) -> None: ...
-
-    for group in ("experiment", "sweep"):
-        if group in config:
-            raise UsageError(f"{group}: its file in conf/{group} must begin with the line # @package _global_")
-    for group in KINDS:
-        if group not in config:
-            raise UsageError(f"{group}: is missing. For none: {group}={NONE.get(group, 'OPTION')}")
-        if config[group] is None and group not in NONE:
-            raise UsageError(f"{group}=null: a group takes the name of one of its options, as in optimizer=sgd")
-    top = {str(key): config[key] for key in config if key not in KINDS}
-    known = [*KINDS, *inspect.signature(experiment).parameters]
-    for key in top:
-        if key not in known:
-            raise unknown(key, top[key], known)
-    check_arguments("", experiment, top)
-    check_name(top["name"])
-
-
-def check_name(name: Any) -> None:
-    """Raise UsageError where a run can't be called so: it is the name of a directory."""
-    if not isinstance(name, str) or not re.fullmatch(r"[\w+=][\w.+=-]{0,99}", name):
-        raise UsageError(f"name={shown(name)}: must be letters, digits, and . _ - + = between them, at most 100")
-
-
 def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
     """Make the object that `node` describes: `_target_` is its class, the rest are its settings. None gives None.
 
@@ -110,47 +54,6 @@ def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None 
     """
     factory = described(path, node)
     return call(path, factory, trial, **given) if factory else None
-
-
-def described(path: str, node: DictConfig | None) -> "partial[Any] | None":
-    """Return the class that `node` describes, with its checked settings, ready to be called."""
-    if node is None:
-        return None
-    settings: Any = node
-    if OmegaConf.is_config(node):
-        settings = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    if not isinstance(settings, Mapping) or not isinstance(settings.get("_target_"), str):
-        raise UsageError(f"{path}={shown(settings)}: must be one of the group's options, or settings with a _target_")
-    group = path.partition(".")[0]
-    factory = find_class(path, settings["_target_"], group)
-    arguments = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
-    return partial(factory, **check_arguments(path, factory, arguments, GIVEN.get(group, ())))
-
-
-def find_class(path: str, target: str, group: str) -> type:
-    """Import a class of the kind that a group takes: nothing else that a file names is ever called.
-
-    Raises:
-        UsageError: there is no such class, it is of another kind, or it is defined elsewhere.
-    """
-    kind_name, package = KINDS[group]
-    packages = tuple(dict.fromkeys(("mnist_lightning.", package)))
-    said = f"{path}._target_={shown(target)}"
-    must_be = f"must be a class of {' or '.join(f'{name}*' for name in packages)}"
-    if not target.startswith(packages):
-        raise UsageError(f"{said}: {must_be}")
-    try:
-        found, kind = imported(target), imported(kind_name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{said}: there is no such class: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
-        raise UsageError(f"{said}: {must_be}, and a {kind.__name__}")
-    return found
-
-
-def imported(target: str) -> Any:
-    module, _, name = target.rpartition(".")
-    return getattr(import_module(module), name)
 
 
 def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
@@ -247,6 +150,7 @@ def module(config: DictConfig) -> Any:
 def trainer(config: DictConfig, *first: Any) -> Any:
     """Make the Trainer with its logger and callbacks, those of `first` before the others."""
     from lightning.pytorch.callbacks import Checkpoint, ModelSummary, ProgressBar
+    from pydantic import Field
 
     from mnist_lightning.training import lean
     from mnist_lightning.training.checkpoints import AtomicCheckpointIO
@@ -266,8 +170,13 @@ def trainer(config: DictConfig, *first: Any) -> Any:
         switches[name] = any(isinstance(callback, kind) for callback in callbacks)  # else Lightning adds its own
     factory = described("trainer", OmegaConf.merge(config.trainer, switches))  # type: ignore[arg-type]
     assert factory
-    for name, kind in narrower().items():
-        check_value(f"trainer.{name}", config.trainer.get(name), kind)
+    for name, values in {  # not every value works here
+        "max_epochs": Annotated[int, Field(ge=0)],
+        "log_every_n_steps": Annotated[int, Field(ge=1)],
+        "overfit_batches": Literal[0],
+        "use_distributed_sampler": Literal[False],  # the data module divides the images itself
+    }.items():
+        check_value(f"trainer.{name}", config.trainer.get(name), values)
     factory.keywords["profiler"] = factory.keywords.get("profiler") or lean.NoProfiler()
     return call(
         "trainer",
@@ -276,37 +185,3 @@ def trainer(config: DictConfig, *first: Any) -> Any:
         callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
         plugins=[AtomicCheckpointIO(Path(config.output_dir))],
     )
-
-
-def narrower() -> dict[str, Any]:
-    """Return the settings of the Trainer of which not every value works here."""
-    from pydantic import Field
-
-    return {
-        "max_epochs": Annotated[int, Field(ge=0)],
-        "log_every_n_steps": Annotated[int, Field(ge=1)],
-        "overfit_batches": Literal[0],
-        "use_distributed_sampler": Literal[False],  # the data module divides the images itself
-    }
-
-
-def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
-    """Return whether a callback is to be made: the best checkpoint needs held-out images, and is left out without.
-
-    Raises:
-        UsageError: it would choose by the test set, or by held-out images where there are none.
-    """
-    from mnist_lightning.training.checkpoints import RunCheckpoint
-
-    monitor = str(node.get("monitor") or "")
-    if (meant := monitor.replace("_", "/", 1)) != monitor and meant in METRICS:
-        raise UsageError(f"{path}.monitor={monitor}: there is no such metric. Did you mean {meant}?")
-    if monitor.startswith("test/"):
-        raise UsageError(
-            f"{path}.monitor={monitor}: the test set chooses nothing: monitor: val/…, with data.val_size=N"
-        )
-    if not monitor.startswith("val/") or config.data.val_size:
-        return True
-    if str(node.get("_target_")).rpartition(".")[2] == RunCheckpoint.__name__:
-        return False
-    raise UsageError(f"{path}.monitor={monitor}: no images are held out. To hold some out: data.val_size=5000")

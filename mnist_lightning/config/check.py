@@ -1,4 +1,4 @@
-"""Whether settings fit the class that they are for: by the names and the annotations of its own constructor.
+"""Whether a configuration is right: its names, the kinds of its objects, and values by their constructors' annotations.
 
 Nothing heavy is imported before a value is checked, so that a misspelt name is answered within a second.
 """
@@ -6,15 +6,36 @@ Nothing heavy is imported before a value is checked, so that a misspelt name is 
 import difflib
 import inspect
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import yaml
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.files import printable
 
+KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
+    "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
+    "model": ("torch.nn.Module", "torch.nn."),
+    "optimizer": ("torch.optim.Optimizer", "torch.optim."),
+    "scheduler": ("torch.optim.lr_scheduler.LRScheduler", "torch.optim."),
+    "trainer": ("lightning.pytorch.Trainer", "lightning.pytorch."),
+    "callbacks": ("lightning.pytorch.Callback", "lightning.pytorch.callbacks."),
+    "logger": ("lightning.pytorch.loggers.Logger", "lightning.pytorch.loggers."),
+}
+GIVEN = {  # what is handed over here, and stands in no file
+    "optimizer": ("params",),
+    "scheduler": ("optimizer", "total_steps"),
+    "trainer": ("logger", "callbacks", "plugins"),
+}
+METRICS = [f"{stage}/{what}" for stage in ("train", "val", "test") for what in ("loss", "accuracy")]
+NONE = {"scheduler": "constant", "callbacks": "none", "logger": "none"}  # the option that leaves a group empty
 WORDS = {  # for pydantic's kinds of errors, with their context; what it says of others is clear enough
     "int_type": "a whole number",
     "float_type": "a number",
@@ -30,6 +51,71 @@ WORDS = {  # for pydantic's kinds of errors, with their context; what it says of
     "less_than_equal": "at most {le}",
 }
 OF_PYTHON = {"needs_python_object", "is_instance_of", "is_subclass_of", "callable_type"}  # no file can hold these
+
+
+def check_top_level(config: DictConfig) -> None:
+    """Check that all groups are there and no others, and what belongs to no group."""
+    from pydantic import Field
+
+    text = Annotated[str, Field(min_length=1)]
+
+    def experiment(
+        data: dict, model: dict, optimizer: dict, scheduler: dict | None, trainer: dict, callbacks: dict | None,
+        logger: dict | None, name: text, seed: Annotated[int, Field(ge=0, le=2**32 - 1)],
+        output_dir: text | None = None, resume: text | None = None, trust: bool = False,
+    ) -> None: ...  # fmt: skip
+
+    for group in ("experiment", "sweep"):
+        if group in config:
+            raise UsageError(f"{group}: its file in conf/{group} must begin with the line # @package _global_")
+    settings = plain(config)
+    check_arguments("", experiment, settings)
+    check_name(settings["name"])
+
+
+def check_name(name: Any) -> None:
+    """Raise UsageError where a run can't be called so: it is the name of a directory."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w+=][\w.+=-]{0,99}", name):
+        raise UsageError(f"name={shown(name)}: must be letters, digits, and . _ - + = between them, at most 100")
+
+
+def described(path: str, node: DictConfig | None) -> "partial[Any] | None":
+    """Return the class that `node` describes, with its checked settings, ready to be called."""
+    if node is None:
+        return None
+    settings = plain(node)
+    if not isinstance(settings, Mapping) or not isinstance(settings.get("_target_"), str):
+        raise UsageError(f"{path}={shown(settings)}: must be one of the group's options, or settings with a _target_")
+    group = path.partition(".")[0]
+    factory = find_class(path, settings["_target_"], group)
+    arguments = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
+    return partial(factory, **check_arguments(path, factory, arguments, GIVEN.get(group, ())))
+
+
+def find_class(path: str, target: str, group: str) -> type:
+    """Import a class of the kind that a group takes: nothing else that a file names is ever called.
+
+    Raises:
+        UsageError: there is no such class, it is of another kind, or it is defined elsewhere.
+    """
+    kind_name, package = KINDS[group]
+    packages = tuple(dict.fromkeys(("mnist_lightning.", package)))
+    said = f"{path}._target_={shown(target)}"
+    must_be = f"must be a class of {' or '.join(f'{name}*' for name in packages)}"
+    if not target.startswith(packages):
+        raise UsageError(f"{said}: {must_be}")
+    try:
+        found, kind = get_class(target), get_class(kind_name)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{said}: there is no such class: {' '.join(str(error).split())}") from error
+    if not (issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
+        raise UsageError(f"{said}: {must_be}, and a {kind.__name__}")
+    return found
+
+
+def plain(node: Any) -> Any:
+    """Return a part of a configuration as plain values."""
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
 
 
 def check_arguments(
@@ -101,17 +187,10 @@ def check_value(setting: str, value: Any, annotation: Any) -> Any:
         problems = [problem for problem in error.errors() if problem["type"] not in OF_PYTHON]
         if not problems:
             return value
-        raise UsageError(f"{setting}={shown(value)}: {allowed(problems, takes_null(adapter))}") from error
+        raise UsageError(
+            f"{setting}={shown(value)}: {allowed(problems, type(None) in get_args(annotation))}"
+        ) from error
     return value if isinstance(value, list | dict) else read
-
-
-def takes_null(adapter: Any) -> bool:
-    from pydantic import ValidationError
-
-    try:
-        return adapter.validate_json("null") is None
-    except ValidationError:
-        return False
 
 
 def allowed(problems: Iterable[Mapping[str, Any]], or_null: bool) -> str:
@@ -153,19 +232,34 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """Return a value as one would type it, cut where it is long; a text that looks like something else is quoted."""
+    """Return a value as one would type it, cut where it is long; a text that YAML reads otherwise is quoted."""
     if isinstance(value, float) and value.is_integer():
         text = f"{value:g}"
     elif isinstance(value, str):
-        text = f"'{value}'" if len(value) < 80 and looks_like_another(value) else value
+        with suppress(yaml.YAMLError):
+            is_another = len(value) < 80 and not isinstance(yaml.safe_load(value or "x"), str)
+            value = f"'{value}'" if is_another else value
+        text = printable(value)
     else:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    text = printable(text)
+        text = printable(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def looks_like_another(text: str) -> bool:
-    try:
-        return text != "" and not isinstance(yaml.safe_load(text), str)
-    except yaml.YAMLError:
+def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
+    """Return whether a callback is to be made: the best checkpoint needs held-out images, and is left out without.
+
+    Raises:
+        UsageError: it would choose by the test set, or by held-out images where there are none.
+    """
+    monitor = str(node.get("monitor") or "")
+    if (meant := monitor.replace("_", "/", 1)) != monitor and meant in METRICS:
+        raise UsageError(f"{path}.monitor={monitor}: there is no such metric. Did you mean {meant}?")
+    if monitor.startswith("test/"):
+        raise UsageError(
+            f"{path}.monitor={monitor}: the test set chooses nothing: monitor: val/…, with data.val_size=N"
+        )
+    if not monitor.startswith("val/") or config.data.val_size:
+        return True
+    if str(node.get("_target_")).endswith(".RunCheckpoint"):
         return False
+    raise UsageError(f"{path}.monitor={monitor}: no images are held out. To hold some out: data.val_size=5000")

@@ -19,8 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.build import NONE
-from mnist_lightning.config.check import nearest, shown, unknown
+from mnist_lightning.config.check import NONE, nearest, shown, unknown
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import read_settings
@@ -143,9 +142,13 @@ def resumed(run: Run, overrides: Sequence[str]) -> DictConfig:
                 f"{change}: a resumed run stays the experiment that it was; what can be changed is trainer.*, "
                 "data.root and data.search"
             )
+    names = flatten(OmegaConf.to_container(config))
     with explained(changes):
         for override in OverridesParser.create().parse_overrides(changes):
-            OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_add())
+            key, value = override.key_or_group, override.value()
+            if key not in names and not override.is_add():
+                raise unknown(key, value, [name for name in names if name.startswith(key.partition(".")[0])])
+            OmegaConf.update(config, key, value, force_add=override.is_add())
     return config
 
 
@@ -166,26 +169,16 @@ def read(directory: Path) -> DictConfig:
         raise UsageError(f"{path} is not the configuration of a run")
     if found := re.search(r"\$\{(?!output_dir\}).*", str(settings)):
         raise UsageError(f"{path} has {shown(found[0])}: only ${{output_dir}} may stand for something else")
+    text = json.dumps(settings, default=str)
+    for before, now in RENAMED.items():
+        text = text.replace(f'"{before}', f'"{now}')
     try:
-        config = OmegaConf.create(renamed(settings))
+        config = OmegaConf.create(json.loads(text))
     except (OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
     OmegaConf.set_struct(config, True)
     config.output_dir = str(directory)  # wherever it was moved to
     return config
-
-
-def renamed(node: Any) -> Any:
-    """Return settings of an earlier version with the classes where they stand now."""
-    if isinstance(node, list):
-        return [renamed(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: renamed(value) for key, value in node.items()}
-    for before, now in RENAMED.items():
-        if str(node.get("_target_")).startswith(before):
-            node["_target_"] = node["_target_"].replace(before, now, 1)
-    return node
 
 
 def selected(config: DictConfig, setting: str) -> Any:
@@ -207,11 +200,6 @@ def as_override(value: Any) -> str:
 def is_in_process_job() -> bool:
     """Return whether this is a job of a sweep whose launcher runs jobs inside processes of its own."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def resolved(config: DictConfig) -> dict[str, Any]:
-    """Return the configuration as plain values."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
 def save(config: DictConfig, run: Run) -> None:

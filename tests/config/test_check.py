@@ -36,7 +36,7 @@ def test_every_shipped_file_composes_and_passes(path: Path) -> None:
 
 
 def test_the_shipped_files_were_found() -> None:
-    assert {path.parent.name for path in GROUP_FILES} >= set(build.KINDS)
+    assert {path.parent.name for path in GROUP_FILES} >= set(checks.KINDS)
 
 
 def test_trainer_file_holds_every_argument() -> None:
@@ -225,7 +225,7 @@ def test_a_mistake_inside_a_file_is_found(content: str, message: str, tmp_path: 
 )
 def test_only_allowed_classes_are_ever_made(target: str) -> None:
     with pytest.raises(UsageError, match="_target_="):
-        build.find_class("model", target, "model")
+        checks.find_class("model", target, "model")
 
 
 def test_an_experiment_without_its_first_line_is_named(tmp_path: Path) -> None:
