@@ -2,86 +2,60 @@
 
 import re
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from mnist_lightning.terminal.console import CONSOLE, say
 
-PROGRESS = re.compile(r"epoch +(\d+)/(\d+)(?:  step (\d+)/(\d+))?")  # as callbacks.Recorder reports it
+REPORT = re.compile(r"epoch +(\d+)/(\d+)(?:  step (\d+)/(\d+))?")  # as training.recorder says it
 
 
-class Board:
+class Board(Progress):
     """The lines of a sweep of `total` jobs."""
 
     def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = 0
-        self.lines: dict[str, tuple[float, str, str, str]] = {}  # job: part done, epoch, accuracy, time
-        self.live = Live(console=CONSOLE, auto_refresh=False, transient=True)
+        super().__init__(
+            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[epoch]}"),
+            TextColumn("{task.fields[reached]}"), TimeElapsedColumn(),
+            console=CONSOLE, auto_refresh=False, transient=True, disable=not CONSOLE.is_terminal,
+        )  # fmt: skip
+        self.all = self.add_task("all jobs", total=total, epoch=f"0 of {total} done", reached="")
+        self.lines: dict[str, TaskID] = {}
 
-    def __enter__(self) -> Self:
-        if CONSOLE.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.live.stop()
-
-    def show(self, name: str, output: str, results: Mapping[str, Any] | None, seconds: float) -> None:
+    def show(self, name: str, output: str, results: Mapping[str, Any] | None) -> None:
         """Take note of how far a job is: `output` is the end of what it printed."""
-        self.lines[name] = (*progress(output), accuracy(results), f"{seconds:.0f} s")
-
-    def refresh(self) -> None:
-        """Draw the lines."""
-        if not CONSOLE.is_terminal:
-            return
-        table = Table.grid(padding=(0, 2))
-        width = max(6, min(24, CONSOLE.width - 75))
-        for name, (part, epoch, reached, seconds) in self.lines.items():
-            table.add_row(
-                name,
-                ProgressBar(total=1, completed=part, width=width, complete_style="cyan", finished_style="green"),
-                epoch,
-                reached,
-                seconds,
-            )
-        table.add_row(f"{self.done} of {self.total} done")
-        self.live.update(table, refresh=True)
+        if name not in self.lines:
+            self.lines[name] = self.add_task(name, total=1, epoch="", reached="")
+        part, epoch = how_far(output)
+        self.update(self.lines[name], completed=part, epoch=epoch, reached=accuracy(results))
 
     def ended(self, name: str, status: str, results: Mapping[str, Any], seconds: float) -> None:
         """Say how a job ended, above the live lines."""
-        self.done += 1
-        self.lines.pop(name, None)
-        parts = [
-            f"{self.done:>{len(str(self.total))}}/{self.total}",
-            name,
-            status,
-            accuracy(results),
-            f"{seconds:.1f} s",
-        ]
-        style = None if status in ("finished", "pruned") else "red"
-        say("  ".join(filter(None, parts)), style)
+        self.advance(self.all)
+        overall = self.tasks[0]
+        done, total = f"{overall.completed:.0f}", f"{overall.total:.0f}"
+        self.update(self.all, epoch=f"{done} of {total} done")
+        if name in self.lines:
+            self.remove_task(self.lines.pop(name))
+        parts = [f"{done.rjust(len(total))}/{total}", name, status, accuracy(results), f"{seconds:.1f} s"]
+        say("  ".join(filter(None, parts)), None if status in ("finished", "pruned") else "red")
         self.refresh()
 
 
-def progress(output: str) -> tuple[float, str]:
+def how_far(output: str) -> tuple[float, str]:
     """Return from the end of a job's output the part of it that is done, 0 to 1, and its epoch as a text."""
-    reports = PROGRESS.findall(output)
+    reports = REPORT.findall(output)
     if not reports:
         return 0.0, "starting"
     epoch, epochs, step, steps = (int(number or 0) for number in reports[-1])
-    part = (epoch - 1 + step / steps) / epochs if steps else epoch / epochs
-    return part, f"epoch {epoch}/{epochs}"
+    return (epoch - 1 + step / steps if steps else epoch) / epochs, f"epoch {epoch}/{epochs}"
 
 
 def accuracy(results: Mapping[str, Any] | None) -> str:
     """Return the accuracy after the latest epoch, of the held-out images where there are any."""
-    epochs = results["epochs"] if results else []
+    latest = results["epochs"][-1] if results and results["epochs"] else {}
     for stage in ("val", "test"):
-        if epochs and epochs[-1].get(f"{stage}_accuracy") is not None:
-            return f"{stage} accuracy {epochs[-1][f'{stage}_accuracy']:.2%}"
+        if latest.get(f"{stage}_accuracy") is not None:
+            return f"{stage} accuracy {latest[f'{stage}_accuracy']:.2%}"
     return ""

@@ -184,7 +184,7 @@ def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> N
         results = peek(one.directory)
         if results and watcher and watcher.gives_up(one.directory, results):
             one.terminate()
-        board.show(one.directory.name, one.output(last_bytes=2000), results, one.seconds)
+        board.show(one.directory.name, one.output(last_bytes=2000), results)
     board.refresh()
 
 
