@@ -141,7 +141,7 @@ def check_arguments(
             raise UsageError(f"{dotted(path, name)}={shown(value)}: train.py itself hands this over")
         if name not in parameters and not takes_any:
             raise unknown(dotted(path, name), value, known)
-        checked[name] = check_value(dotted(path, name), value, annotation_of(factory, name))
+        checked[name] = check_value(dotted(path, name), value, annotation_of(factory, parameters.get(name)))
     for name, parameter in parameters.items():
         is_needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         if is_needed and name not in checked and name not in given:
@@ -153,15 +153,14 @@ def dotted(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def annotation_of(factory: Callable[..., Any], name: str) -> Any:
+def annotation_of(factory: Callable[..., Any], parameter: inspect.Parameter | None) -> Any:
     """Return the type of a parameter; Any where its annotation can't be resolved."""
-    parameter = inspect.signature(factory).parameters.get(name)
     if parameter is None or parameter.annotation is parameter.empty:
         return Any
     constructor = inspect.unwrap(getattr(factory, "__init__", factory))
-    holder = SimpleNamespace(__annotations__={name: parameter.annotation})
+    holder = SimpleNamespace(__annotations__={"one": parameter.annotation})
     try:
-        return get_type_hints(holder, globalns=getattr(constructor, "__globals__", {}), include_extras=True)[name]
+        return get_type_hints(holder, globalns=getattr(constructor, "__globals__", {}), include_extras=True)["one"]
     except (NameError, TypeError, AttributeError, SyntaxError):
         return Any
 

@@ -262,7 +262,7 @@ def test_values_are_read_as_strict_json(annotation: Any, good: Any, bad: list[An
         class Taker:
             def __init__(self, value: "NotImported") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-        assert checks.annotation_of(Taker, "value") is Any
+        assert checks.annotation_of(Taker, inspect.signature(Taker).parameters["value"]) is Any
         return
     checks.check_value("x", good, annotation)
     for value in bad:
