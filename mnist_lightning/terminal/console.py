@@ -6,17 +6,17 @@ import shlex
 import warnings
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from mnist_lightning.runs.run import Run, is_main_process, resume_command
 
 CONSOLE = Console()
 
 
-def say(text: str, style: str | None = None) -> None:
-    """Print a line for a person, as it is; what nobody reads any more is dropped, and the work goes on."""
+def say(what: RenderableType, style: str | None = None) -> None:
+    """Print a line for a person, as it is, or a table; what nobody reads any more is dropped, and the work goes on."""
     try:
-        CONSOLE.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        CONSOLE.print(what, style=style, markup=False, highlight=False, soft_wrap=True)
     except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
