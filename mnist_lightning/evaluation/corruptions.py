@@ -12,9 +12,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
-
-from mnist_lightning.evaluation.canny import canny_edges, gaussian_blur
 
 SIZE = 28
 CENTRE = (SIZE - 1) / 2
@@ -132,6 +131,13 @@ def zigzag(images: Tensor, generator: Generator) -> Tensor:
     return images
 
 
+def canny_edges(images: Tensor, generator: Generator) -> Tensor:
+    """Keep the edges alone, as Canny 1986 finds them."""
+    from skimage.feature import canny
+
+    return torch.stack([torch.from_numpy(canny(image)) for image in images.numpy()]).float()
+
+
 CORRUPTIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     corruption.__name__: corruption
     for corruption in (
@@ -145,6 +151,11 @@ def corrupted(images: Tensor, name: str, seed: int = 0) -> Tensor:
     """Return `images`, uint8 (N, 28, 28), under the corruption `name`: the same images for the same seed."""
     generator = torch.Generator().manual_seed(seed)
     return (CORRUPTIONS[name](images / 255, generator).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
+    """Return images float32 (N, H, W) blurred by `sigma` pixels; beyond the border the outermost pixels go on."""
+    return torch.from_numpy(gaussian_filter(images.numpy(), sigma, mode="nearest", axes=(1, 2)))
 
 
 def signs(count: int, generator: Generator) -> Tensor:
