@@ -177,13 +177,9 @@ def warp(
         columns, rows: each two weights float32 (N,), of x and of y.
         shift: to the right and down, in pixels.
     """
-    x = torch.arange(SIZE) - CENTRE
-    y = x[:, None]
-    sources = [
-        weights[0][:, None, None] * x + weights[1][:, None, None] * y + torch.as_tensor(by).reshape(-1, 1, 1)
-        for weights, by in zip((columns, rows), shift, strict=True)
-    ]
-    grid = torch.stack(sources, dim=-1) / CENTRE  # -1 to 1
+    right, down = (torch.as_tensor(by).expand(len(images)) / CENTRE for by in shift)
+    matrices = torch.stack([*columns, right, *rows, down], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrices, [len(images), 1, SIZE, SIZE], align_corners=True)
     return F.grid_sample(images[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)[:, 0]
 
 

@@ -73,7 +73,7 @@ def heat_map(grid: "pd.DataFrame", label: str) -> Figure:
     axes = figure.add_subplot()
     lowest = lower_end(cells.ravel().tolist())
     image = axes.imshow(cells, cmap="Blues", aspect="auto", vmin=lowest)
-    dark = (lowest + cells.max()) / 2
+    dark = lowest + 0.65 * (cells.max() - lowest)  # from here on white is easier to read
     for (y, x), value in np.ndenumerate(cells):
         axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=11, color="white" if value > dark else INK)
     axes.set_xticks(range(len(across)), across)
