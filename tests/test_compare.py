@@ -315,7 +315,7 @@ def test_what_is_damaged_or_foreign_is_skipped(tmp_path: Path, capsys: pytest.Ca
     assert f"{tmp_path}/sweep is skipped: {tmp_path}/sweep/sweep.json can't be read" in said
     assert f"{tmp_path}/yaml is skipped: {tmp_path}/yaml/config.yaml can't be read" in said
     with pytest.raises(
-        UsageError, match=r"no run in there that can be read\n.*bad0 is skipped: .*can't be read"
+        UsageError, match=r"no run in there that can be read:\n.*bad0 is skipped: .*can't be read"
     ) as error:
         compare.main([str(tmp_path / "bad0")])
     assert error.value.status == 2
