@@ -39,18 +39,17 @@ def show(places: Sequence[Path], into: Path | None = None) -> None:
 def print_table(board: Leaderboard) -> None:
     """Print the table. Where a terminal has no room, directories stand below; then settings share a column."""
     cells = board.cells()
-    table, below = as_table(cells), []
-    if not CONSOLE.is_terminal:
-        table.width = width(table)
-    elif width(table) > CONSOLE.width:
-        below = ["", *cells.iloc[:, [0, -1]].agg("  ".join, axis="columns")[cells.iloc[:, 0] != ""]]
-        table = as_table(cells.iloc[:, :-1])
-        if width(table) > CONSOLE.width:
-            accuracies = cells.iloc[:, -3 - len(board.stages) : -3]
-            table = as_table(cells.iloc[:, :1].join(board.labels()).join(accuracies))
+    room = CONSOLE.width if CONSOLE.is_terminal else 10_000
+    narrow = cells.iloc[:, :1].join(board.labels()).join(cells.iloc[:, -3 - len(board.stages) : -3])
+    for columns in (cells, cells.iloc[:, :-1], narrow):
+        table = as_table(columns)
+        table.width = min(Measurement.get(CONSOLE, CONSOLE.options.update(width=10_000), table).maximum, room)
+        if table.width < room:
+            break
     say("")
     say(table)
-    say("\n".join([*below, ""]))
+    directories = cells.iloc[:, [0, -1]].agg("  ".join, axis="columns")[cells.iloc[:, 0] != ""]
+    say("" if columns is cells else "\n".join(["", *directories, ""]))
 
 
 def as_table(cells: "pd.DataFrame") -> Table:
@@ -60,11 +59,6 @@ def as_table(cells: "pd.DataFrame") -> Table:
     for row in cells.itertuples(index=False):
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table
-
-
-def width(table: Table) -> int:
-    """Return how wide the table is where nothing in it is broken."""
-    return Measurement.get(CONSOLE, CONSOLE.options.update(width=10_000), table).maximum
 
 
 def write(board: Leaderboard, directory: Path) -> list[str]:

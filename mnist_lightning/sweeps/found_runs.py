@@ -128,11 +128,7 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
 
 
 def number(value: Any, kind: Any = int | float, most: float = 2**53) -> Any:
-    """Return a number of results.json, or None where there is none.
-
-    Raises:
-        ValueError: it is of another kind, negative, larger than `most`, or NaN.
-    """
+    """Return a number of results.json, or None where there is none; raise ValueError for anything else, as NaN."""
     if value is not None and not (isinstance(value, kind) and 0 <= value <= most):
         raise ValueError(f"{value!r} in results.json must be a number from 0 to {most}")
     return value

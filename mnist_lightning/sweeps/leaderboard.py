@@ -38,11 +38,8 @@ class Leaderboard:
     @cached_property
     def rows(self) -> "pd.DataFrame":
         """The experiments, best first within each data set; those without a finished run have no rank."""
-        moments = {
-            f"{stage}_accuracy_{name}": (f"{stage}_accuracy", moment)
-            for stage in self.stages
-            for name, moment in (("mean", "mean"), ("sd", "std"))
-        }
+        names = [(stage, *moment) for stage in self.stages for moment in (("mean", "mean"), ("sd", "std"))]
+        moments = {f"{stage}_accuracy_{name}": (f"{stage}_accuracy", moment) for stage, name, moment in names}
         finished = self.finished.groupby("experiment").agg(
             n=("seed", "size"), seeds=("seed", joined), seconds=("seconds", "mean"), run=("directory", "first"),
             percents=(f"{self.stages[0]}_accuracy", lambda fractions: list(100 * fractions)), **moments,
@@ -91,27 +88,21 @@ class Leaderboard:
     @property
     def remarks(self) -> list[str]:
         """A line for each run without a result, each job that has not been run yet, and what can't be read."""
-        unfinished = self.found.runs[~self.found.runs["status"].isin(["finished", "pruned"])]
-        ended = [
-            ": ".join(filter(None, [run.directory, run.status, run.error])) + log_end(Path(run.directory), run.status)
-            for run in unfinished.itertuples()
-        ]
-        return [*ended, *(f"{directory}: not run yet" for directory in self.found.waiting), *self.found.skipped]
+        is_unfinished = ~self.found.runs["status"].isin(["finished", "pruned"])
+        ended = self.found.runs.loc[is_unfinished, ["directory", "status", "error"]].itertuples(index=False, name=None)
+        lines = [": ".join(filter(None, run)) + log_end(Path(run[0]), run[1]) for run in ended]
+        return [*lines, *(f"{directory}: not run yet" for directory in self.found.waiting), *self.found.skipped]
 
     def settings(self, digits: int = 4) -> "pd.DataFrame":
-        """Return the settings of each row as texts."""
+        """Return the settings of each row as texts, by their short names."""
         texts = self.found.settings.loc[self.rows.index].map(shown, digits=digits)
         texts[self.rows["dataset"].isna()] = "?"  # it ended before its configuration was written
-        return texts
+        return texts.rename(columns=short_names(texts))
 
     def labels(self) -> "pd.Series":
         """Return the settings of each row in one text: "lr=0.1, momentum=0.5"."""
-        names, settings = short_names(self.found.settings), self.settings()
-        texts = [
-            ", ".join(f"{names[key]}={text}" for key, text in row.items() if text != "–")
-            for _, row in settings.iterrows()
-        ]
-        return self.rows.assign(settings=texts)["settings"]
+        rows = (row[row != "–"].items() for _, row in self.settings().iterrows())
+        return self.rows.assign(settings=[", ".join(map("=".join, row)) for row in rows])["settings"]
 
     def cells(self) -> "pd.DataFrame":
         """Return the table as texts: rank, settings, accuracies, status, seconds, directory of the first run."""
@@ -126,8 +117,7 @@ class Leaderboard:
         measured["status"] = rows["status"]
         measured["seconds"] = rows["seconds"].map("{:.1f}".format, "ignore")
         measured["first run" if has_seeds else "run"] = rows["run"]
-        settings = self.settings().rename(columns=short_names(self.found.settings))
-        cells = pd.concat([rows["rank"], settings, measured], axis="columns").astype(object)
+        cells = pd.concat([rows["rank"], self.settings(), measured], axis="columns").astype(object)
         return cells.map(str).where(cells.notna(), "")
 
     def markdown(self) -> str:
@@ -144,17 +134,17 @@ class Leaderboard:
 
         accuracies = self.rows.filter(like="_accuracy_").round(6)
         rest = self.rows[["n", "seeds", "status", "seconds", "runs"]].round({"seconds": 3})
-        table = pd.concat([self.rows["rank"], self.settings(digits=15), accuracies, rest], axis=1)
+        settings = self.settings(digits=15).set_axis(self.found.settings.columns, axis="columns")
+        table = pd.concat([self.rows["rank"], settings, accuracies, rest], axis="columns")
         return table.to_csv(index=False, lineterminator="\n")
 
     def grid(self) -> "pd.DataFrame | None":
         """Return the mean accuracies in percent where two settings were varied against each other on one data set."""
-        rows = self.ranked
-        if self.found.settings.shape[1] != 2 or rows["dataset"].nunique() > 1:
+        rows, values = self.ranked, self.found.settings
+        if values.shape[1] != 2 or rows["dataset"].nunique() > 1:
             return None
-        values = self.found.settings.loc[rows.index]
-        down, across = ([shown(value, 15) for value in in_order(values[key])] for key in values)
-        texts = values.map(shown, digits=15).rename(columns=short_names(values))
+        down, across = ([shown(value, 15) for value in in_order(values.loc[rows.index, key])] for key in values)
+        texts = self.settings(digits=15).loc[rows.index]
         texts["accuracy %"] = 100 * rows[f"{self.stages[0]}_accuracy_mean"]
         grid = texts.pivot_table("accuracy %", *texts.columns[:2]).reindex(index=down, columns=across)
         return grid if min(grid.shape) > 1 and grid.size == len(rows) and grid.notna().all(axis=None) else None
