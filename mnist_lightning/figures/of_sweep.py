@@ -31,14 +31,7 @@ def leaderboard(names: Sequence[str], accuracies: Sequence[Sequence[float]], lab
     axes = figure.add_subplot()
     for height, values in enumerate(accuracies):
         mean, deviation = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
-        axes.plot(
-            [mean - deviation, mean + deviation],
-            [height, height],
-            color=ACCENT,
-            alpha=0.3,
-            linewidth=9,
-            solid_capstyle="butt",
-        )
+        axes.hlines(height, mean - deviation, mean + deviation, color=ACCENT, alpha=0.3, linewidth=9)
         axes.plot(mean, height, color=INK, marker="|", markersize=13, markeredgewidth=2)
         axes.plot(values, [height] * len(values), "o", color=ACCENT, markersize=5, alpha=0.8, markeredgewidth=0)
     axes.set_yticks(range(len(names)), names)

@@ -12,8 +12,6 @@ from mnist_lightning.sweeps.found_runs import FoundRuns
 if TYPE_CHECKING:
     import pandas as pd
 
-Moments = tuple[float, float, int]  # mean and standard deviation of the accuracies, and how many there are
-
 
 @dataclass
 class Leaderboard:
@@ -150,8 +148,8 @@ class Leaderboard:
         return grid if min(grid.shape) > 1 and grid.size == len(rows) and grid.notna().all(axis=None) else None
 
 
-def lead(first: Moments, second: Moments) -> str:
-    """Return how far the first of two experiments is ahead, by Welch's t-test for samples of unequal variance."""
+def lead(first: tuple[float, float, int], second: tuple[float, float, int]) -> str:
+    """Return how far the first of two experiments is ahead; each is given as mean, sd and n of its accuracies."""
     from scipy.stats import ttest_ind_from_stats
 
     ahead = 100 * (first[0] - second[0])
