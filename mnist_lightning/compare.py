@@ -3,78 +3,91 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mnist_lightning.runs.files import write_atomically
-from mnist_lightning.sweeps.leaderboard import FoundRun, Leaderboard, find, reason, shown
-from mnist_lightning.sweeps.sweep import SWEEP_FILE
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from mnist_lightning.runs.files import folder_within, printable, write_atomically
+from mnist_lightning.sweeps.found_runs import find
+from mnist_lightning.sweeps.leaderboard import Leaderboard, is_number
+from mnist_lightning.sweeps.sweep import is_sweep
 from mnist_lightning.terminal.command import answered
+from mnist_lightning.terminal.console import CONSOLE, say
 
-LAST_LINES = 10  # of a failed run's train.log
-
-
-def write(board: Leaderboard, directory: Path) -> str:
-    """Write leaderboard.csv, leaderboard.md, figures/leaderboard.png and, of a full grid, figures/heat_map.png.
-
-    Return what was written, in words; nothing is where the directory is read-only.
-    """
-    if not os.access(directory, os.W_OK):
-        return f"{directory} is read-only: no leaderboard.csv written"
-    written = f"written: {directory}/leaderboard.csv, leaderboard.md"
-    for name, text in (("leaderboard.csv", board.csv()), ("leaderboard.md", board.markdown())):
-        write_atomically(directory / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
-    rows = [row for row in board.rows if row.accuracies(board.stage)]
-    if not rows:
-        return written
-    from mnist_lightning.figures import of_sweep
-    from mnist_lightning.figures.of_run import save, save_as_svg
-
-    label = "validation accuracy (%)" if board.stage == "val" else "test accuracy (%)"
-    names = [", ".join(f"{name}={shown(row.settings.get(key))}" for key, name in board.columns.items()) for row in rows]
-    title = rows[0].runs[0].results["name"]
-    figure = of_sweep.leaderboard(
-        [name or title for name in names], [row.accuracies(board.stage) for row in rows], label
-    )
-    save_as_svg(figure, directory / "figures" / "leaderboard")
-    save(figure, directory / "figures" / "leaderboard")
-    if grid := board.grid():
-        across, down, means = grid
-        name_down, name_across = board.columns.values()
-        figure = of_sweep.heat_map(
-            means, list(map(shown, across)), list(map(shown, down)), name_across, name_down, label
-        )
-        save_as_svg(figure, directory / "figures" / "heat_map")
-        save(figure, directory / "figures" / "heat_map")
-        return f"{written}, figures/leaderboard.png, figures/heat_map.png"
-    return f"{written}, figures/leaderboard.png"
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def show(places: Sequence[Path], into: Path | None = None) -> None:
     """Print the table of all runs below `places`, and write it into a directory."""
-    from mnist_lightning.terminal.console import say
-
-    board = find(places)
-    header, *rows = board.text().splitlines()
-    say(f"\n{header}", style="bold")
-    say("\n".join([*rows, "", *filter(None, [board.note, board.verdict])]))
-    for run in board.unfinished:
-        if run.status != "running":
-            say("\n".join(["", *last_lines(run)]))
-    for directory in board.waiting:
-        say(f"{directory}: not run yet")
+    board = Leaderboard(find(places))
+    if board.remarks:
+        say("\n".join(["", *board.remarks]))
+    if len(board.rows):
+        print_table(board)
+    width = CONSOLE.width if CONSOLE.is_terminal else sys.maxsize
+    say("\n".join(textwrap.fill(note, width) for note in board.notes))
     if into:
-        say(f"\n{write(board, into)}")
+        say(f"\nwritten to {into}: {', '.join(write(board, into))}")
 
 
-def last_lines(run: FoundRun) -> list[str]:
-    """Return how a run without a result ended, and the end of its output."""
-    log = run.directory / "train.log"
-    lines = [f"{run.directory}: {run.status}{reason(run)}"]
-    if log.exists() and run.status in ("failed", "diverged", "killed"):
-        written = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        lines += [f"    {line}" for line in written[-LAST_LINES:]]
-    return lines
+def print_table(board: Leaderboard) -> None:
+    """Print the table. Where a terminal has no room, directories stand below; then settings share a column."""
+    cells = board.cells()
+    room = CONSOLE.width if CONSOLE.is_terminal else 10_000
+    narrow = cells.iloc[:, :1].join(board.labels()).join(cells.iloc[:, -3 - len(board.stages) : -3])
+    for columns in (cells, cells.iloc[:, :-1], narrow):
+        table = as_table(columns)
+        table.width = min(Measurement.get(CONSOLE, CONSOLE.options.update(width=10_000), table).maximum, room)
+        if table.width < room:
+            break
+    say("")
+    say(table)
+    directories = cells.iloc[:, [0, -1]].agg("  ".join, axis="columns")[cells.iloc[:, 0] != ""]
+    say("" if columns is cells else "\n".join(["", *directories, ""]))
+
+
+def as_table(cells: "pd.DataFrame") -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in cells:
+        table.add_column(Text(name), justify="right" if is_number(name) else "left", no_wrap=name != "settings")
+    for row in cells.itertuples(index=False):
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    return table
+
+
+def write(board: Leaderboard, directory: Path) -> list[str]:
+    """Write leaderboard.csv, leaderboard.md and, of finished runs, figures; return what was written.
+
+    The figures are leaderboard.png and, where two settings were varied against each other, heat_map.png.
+
+    Raises:
+        OSError: the directory can't be made or written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    written = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
+    for name, text in written.items():
+        write_atomically(directory / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
+    if board.ranked.empty:
+        return list(written)
+    from mnist_lightning.figures import of_sweep
+    from mnist_lightning.figures.of_run import save, save_as_svg
+
+    label = "validation accuracy (%)" if board.stages[0] == "val" else "test accuracy (%)"
+    names = board.labels()[board.ranked.index].replace("", board.found.runs["name"][0])
+    figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["percents"]], label)}
+    if (grid := board.grid()) is not None:
+        figures["heat_map"] = of_sweep.heat_map(grid, label)
+    folder = folder_within(directory, "figures")
+    for name, figure in figures.items():
+        save(figure, folder / name)
+        save_as_svg(figure, folder / name)
+    return [*written, *(f"figures/{name}.png" for name in figures)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,18 +95,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m mnist_lightning.compare",
         description="Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n).",
     )
-    parser.add_argument("places", nargs="+", metavar="DIR", help="a sweep, a run, or any folder that holds some")
+    parser.add_argument(
+        "places", nargs="+", type=Path, metavar="DIR", help="a sweep, a run, or any folder that holds some"
+    )
     parser.add_argument(
         "--write",
+        type=Path,
         metavar="DIR",
         help="where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself",
     )
     options = parser.parse_args(arguments)
-    places = [Path(place) for place in options.places]
-    into = Path(options.write) if options.write else None
-    if into is None and len(places) == 1 and (places[0] / SWEEP_FILE).exists():
-        into = places[0]
-    show(places, into)
+    into = options.write
+    if into is None and len(options.places) == 1 and is_sweep(options.places[0]):
+        into = options.places[0]
+        if not os.access(into, os.W_OK):
+            say(f"{into} is read-only: no leaderboard.csv is written")
+            into = None
+    show(options.places, into)
     return 0
 
 

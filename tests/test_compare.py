@@ -2,21 +2,29 @@
 
 import csv
 import json
+import re
 import statistics
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from conftest import PROJECT, Program
+from rich.console import Console
 from scipy.stats import ttest_ind
 
-from mnist_lightning import compare
-from mnist_lightning.figures import of_sweep
+from mnist_lightning import compare, load_runs
+from mnist_lightning.figures import of_run, of_sweep
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import experiment, varied
 from mnist_lightning.runs.run import Run
-from mnist_lightning.sweeps import leaderboard
+from mnist_lightning.sweeps.found_runs import find
+from mnist_lightning.sweeps.leaderboard import Leaderboard, lead
 from mnist_lightning.sweeps.sweep import Sweep
+from mnist_lightning.terminal import console
 
 
 def make_run(
@@ -34,12 +42,16 @@ def make_run(
         "logger": {"_target_": "c.Logger", "directory": "${output_dir}"},
     }  # fmt: skip
     for group, settings in (config or {}).items():
-        whole[group] = {**(whole[group] or {}), **settings}
+        whole[group] = {**(whole.get(group) or {}), **settings}
     (directory / "config.yaml").write_text(yaml.safe_dump(whole))
     measured = {stage: value and {"accuracy": value} for stage, value in (("test", test), ("val", val))}
     written = {"status": status, "name": "x", "seed": 0, "epochs": [], "total_seconds": 2.0, **measured, **results}
     (directory / "results.json").write_text(json.dumps(written))
     return directory
+
+
+def table(*places: Path) -> Leaderboard:
+    return Leaderboard(find(places))
 
 
 def lr(value: float) -> dict[str, Any]:
@@ -51,70 +63,91 @@ def test_seeds_are_folded_and_rows_are_ranked(tmp_path: Path) -> None:
         make_run(tmp_path / f"a{seed}", accuracy, seed=seed)
     for seed, accuracy in enumerate((0.97, 0.98)):
         make_run(tmp_path / "below" / f"b{seed}", accuracy, seed=seed, config=lr(0.1))
-    board = leaderboard.find([tmp_path])
-    assert board.columns == {"optimizer.lr": "lr"}
-    expected = statistics.stdev([91, 95, 96])
-    assert board.cells() == [
-        ["1", "0.1", f"97.50 ± {statistics.stdev([97, 98]):.2f} (2)", "finished", "2.0"],
-        ["2", "0.01", f"94.00 ± {expected:.2f} (3)", "finished", "2.0"],
+    board = table(tmp_path)
+    assert list(board.found.settings) == ["optimizer.lr"]
+    cells = board.cells()
+    assert list(cells) == ["rank", "lr", "test accuracy %", "status", "seconds", "first run"]
+    assert cells.to_numpy().tolist() == [
+        ["1", "0.1", f"97.50 ± {statistics.stdev([97, 98]):.2f} (2)", "finished", "2.0", f"{tmp_path}/below/b0"],
+        ["2", "0.01", f"94.00 ± {statistics.stdev([91, 95, 96]):.2f} (3)", "finished", "2.0", f"{tmp_path}/a0"],
     ]
-    assert "Ranked by TEST accuracy" in board.note
+    ranked, ahead = board.notes
+    assert "Ranked by TEST accuracy" in ranked
     error = (statistics.variance([97, 98]) / 2 + statistics.variance([91, 95, 96]) / 3) ** 0.5
-    assert f"3.50 ± {error:.2f} points ahead" in board.verdict
+    assert ahead.startswith(f"The first is 3.50 ± {error:.2f} points ahead")
     chance = ttest_ind([97, 98], [91, 95, 96], equal_var=False).pvalue
-    assert f"Welch's t-test, p = {chance:.2g}): that may be chance" in board.verdict
+    assert f"Welch's t-test, p = {chance:.2g}): that may be chance" in ahead
     make_run(tmp_path / "b2", 0.9751, seed=2, config=lr(0.1))
     for seed, accuracy in enumerate((0.94, 0.945, 0.95)):
         make_run(tmp_path / f"c{seed}", accuracy, seed=seed, config=lr(0.2))
-    assert "more than chance" in leaderboard.find([tmp_path]).verdict
+    assert "more than chance" in table(tmp_path).notes[1]
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [([97, 98], [91, 95, 96]), ([1.5, 1.5, 1.6], [1.5, 1.9]), ([3, 4, 5, 6], [3, 4, 5, 9.5])]
+    ("first", "second"),
+    [([0.97, 0.98], [0.91, 0.95, 0.96]), ([0.16, 0.16, 0.15], [0.1, 0.15]), ([0.5, 0.6], [0.4, 0.41])],
 )
-def test_welch_equals_scipy(first: list[float], second: list[float]) -> None:
-    _, chance = leaderboard.welch(first, second)
-    assert chance == pytest.approx(ttest_ind(first, second, equal_var=False).pvalue)
-    assert leaderboard.welch([2, 2], [2, 2]) == (0, 1)
-    assert leaderboard.welch([2, 2], [1, 1]) == (0, 0)
+def test_lead_equals_scipy(first: list[float], second: list[float]) -> None:
+    moments = [(statistics.mean(values), statistics.stdev(values), len(values)) for values in (first, second)]
+    test = ttest_ind(first, second, equal_var=False)
+    error = 100 * (statistics.mean(first) - statistics.mean(second)) / test.statistic
+    assert f" ± {error:.2f} points" in lead(*moments)
+    assert f"p = {test.pvalue:.2g})" in lead(*moments)
+
+
+def test_lead_of_seeds_that_are_all_alike() -> None:
+    assert "0.00 ± 0.00 points ahead" in lead((0.9, 0, 2), (0.9, 0, 3))
+    assert lead((0.9, 0, 2), (0.9, 0, 3)).endswith("p = 1): that may be chance: more seeds would say.")
+    assert lead((0.9, 0, 2), (0.8, 0, 2)).endswith("p = 0): more than chance.")
+    assert lead((0.9, float("nan"), 1), (0.8, 0, 2)).startswith("10.00 points ahead; whether by chance")
 
 
 def test_validation_ranks_where_all_have_it(tmp_path: Path) -> None:
     make_run(tmp_path / "a", test=0.99, val=0.90)
     make_run(tmp_path / "b", test=0.95, val=0.94, config=lr(0.1))
-    board = leaderboard.find([tmp_path])
-    assert [row.settings["optimizer.lr"] for row in board.rows] == [0.1, 0.01]
-    assert board.note == "Ranked by the accuracy on held-out images; the test set chose nothing."
+    board = table(tmp_path)
+    assert board.cells()["lr"].tolist() == ["0.1", "0.01"]
+    assert board.notes[0] == "Ranked by the accuracy on held-out images; the test set chose nothing."
     make_run(tmp_path / "c", test=0.97, config=lr(0.2))
-    board = leaderboard.find([tmp_path])
-    assert [row.settings["optimizer.lr"] for row in board.rows] == [0.01, 0.2, 0.1]
-    assert "Ranked by TEST accuracy" in board.note
+    board = table(tmp_path)
+    assert board.cells()["lr"].tolist() == ["0.01", "0.2", "0.1"]
+    assert "Ranked by TEST accuracy" in board.notes[0]
 
 
 def test_data_sets_are_ranked_apart(tmp_path: Path) -> None:
-    make_run(tmp_path / "a", 0.9)
-    make_run(tmp_path / "b", 0.8)
-    make_run(tmp_path / "c", 0.99, config={"data": {"dataset": "other"}})
-    board = leaderboard.find([tmp_path])
-    assert [row.settings["data.dataset"] for row in board.rows] == ["mnist", "other"]
-    assert board.ranks == [1, 1]
-    assert "do not compare" in board.note
-    assert not board.verdict
+    for number, (dataset, rate, accuracy) in enumerate(
+        [("mnist", 0.1, 0.9), ("mnist", 0.2, 0.8), ("other", 0.1, 0.99), ("other", 0.2, 0.98)]
+    ):
+        make_run(tmp_path / f"{number}", accuracy, config={**lr(rate), "data": {"dataset": dataset}})
+    board = table(tmp_path)
+    assert board.cells().iloc[:, :3].to_numpy().tolist() == [
+        ["1", "mnist", "0.1"], ["2", "mnist", "0.2"], ["1", "other", "0.1"], ["2", "other", "0.2"],
+    ]  # fmt: skip
+    apart, warning, *ahead = board.notes
+    assert "do not compare" in apart
+    assert "Ranked by TEST accuracy" in warning
+    assert [note.partition(";")[0] for note in ahead] == [
+        "On mnist, the first is 10.00 points ahead", "On other, the first is 1.00 points ahead",
+    ]  # fmt: skip
+    assert board.grid() is None, "two data sets share no heat map"
 
 
 def test_one_experiment_chooses_nothing(tmp_path: Path) -> None:
     make_run(tmp_path / "a", seed=0)
     make_run(tmp_path / "b", seed=1)
-    board = leaderboard.find([tmp_path])
-    assert (len(board.rows), board.columns, board.verdict) == (1, {}, "")
-    assert "nothing was chosen" in board.note
+    board = table(tmp_path)
+    assert (len(board.rows), list(board.found.settings)) == (1, [])
+    assert board.notes == ["Accuracy on the test set; with one finished experiment nothing was chosen by it."]
+    compare.write(board, tmp_path)
+    assert (tmp_path / "figures" / "leaderboard.png").exists()
 
 
 def test_the_same_seed_twice_counts_once(tmp_path: Path) -> None:
-    make_run(tmp_path / "old", 0.90, started="2026-01-01T00:00:00+00:00")
     make_run(tmp_path / "new", 0.96, started="2026-01-02T00:00:00+00:00")
-    [row] = leaderboard.find([tmp_path]).rows
-    assert row.accuracies("test") == [96.0]
+    make_run(tmp_path / "old", 0.90, started="2026-01-01T00:00:00+00:00")
+    board = table(tmp_path)
+    assert board.rows["percents"].tolist() == [[96.0]]
+    assert board.cells()["run"].tolist() == [f"{tmp_path}/new"]
 
 
 def test_every_status_is_named(tmp_path: Path) -> None:
@@ -124,11 +157,23 @@ def test_every_status_is_named(tmp_path: Path) -> None:
     make_run(tmp_path / "failed", None, status="failed", config=lr(0.3), error="oops")
     alive = make_run(tmp_path / "alive", None, status="running", config=lr(0.4))
     with Run.open(alive, is_trusted=True):
-        board = leaderboard.find([tmp_path])
-        statuses = {row.settings["optimizer.lr"]: row.status for row in board.rows}
-    assert statuses == {0.01: "1 diverged, 1 finished", 0.2: "killed", 0.3: "failed", 0.4: "running"}
-    assert board.rows[0].accuracies("test") == [90.0]
-    assert f"- {tmp_path}/failed: failed: oops" in board.markdown()
+        board = table(tmp_path)
+    statuses = board.cells().set_index("lr")["status"].to_dict()
+    assert statuses == {"0.01": "1 diverged, 1 finished", "0.2": "killed", "0.3": "failed", "0.4": "running"}
+    assert board.rows["percents"].iloc[0] == [90.0]
+    assert f"- {tmp_path}/failed: failed: oops\n" in board.markdown()
+
+
+def test_the_end_of_a_failed_runs_log_is_shown_before_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "good")
+    failed = make_run(tmp_path / "failed", None, status="failed", config=lr(0.3), error="'x'")
+    (failed / "train.log").write_text("Traceback (most recent call last):\n  File …\nKeyError:  'x'\n\n")
+    compare.main([str(tmp_path)])
+    assert capsys.readouterr().out.startswith(
+        f"\n{failed}: failed: 'x'\n    {failed}/train.log ends: KeyError: 'x'\n\nrank  lr "
+    )
 
 
 def test_a_run_without_configuration_is_named(tmp_path: Path) -> None:
@@ -136,8 +181,8 @@ def test_a_run_without_configuration_is_named(tmp_path: Path) -> None:
     make_run(tmp_path / "good")
     early = make_run(tmp_path / "early", None, status="failed", error="no memory")
     (early / "config.yaml").unlink()
-    board = leaderboard.find([tmp_path])
-    assert [row.status for row in board.rows] == ["finished", "failed"]
+    board = table(tmp_path)
+    assert board.cells()["status"].tolist() == ["finished", "failed"]
     assert f"- {early}: failed: no memory" in board.markdown()
     compare.write(board, tmp_path)
 
@@ -145,13 +190,19 @@ def test_a_run_without_configuration_is_named(tmp_path: Path) -> None:
 def test_files_say_what_the_table_says(tmp_path: Path) -> None:
     for number, (rate, size) in enumerate([(0.1, 32), (0.1, 64), (0.2, 32), (0.2, 64)]):
         make_run(tmp_path / f"{number}", 0.9 + number / 100, config={**lr(rate), "data": {"batch_size": size}})
-    board = leaderboard.find([tmp_path])
-    assert board.grid() == ([0.1, 0.2], [32, 64], [[pytest.approx(90), 92], [91, 93]])
+    board = table(tmp_path)
+    grid = board.grid()
+    assert grid is not None
+    assert (grid.index.name, grid.columns.name) == ("batch_size", "lr")
+    assert (list(grid.index), list(grid.columns)) == (["32", "64"], ["0.1", "0.2"])
+    assert grid.to_numpy() == pytest.approx(np.array([[90, 92], [91, 93]]))
     compare.write(board, tmp_path / "0")
     rows = list(csv.DictReader((tmp_path / "0" / "leaderboard.csv").read_text().splitlines()))
     assert (rows[0]["rank"], rows[0]["optimizer.lr"], rows[0]["data.batch_size"]) == ("1", "0.2", "64")
     assert [float(row["test_accuracy_mean"]) for row in rows] == pytest.approx([0.93, 0.92, 0.91, 0.9])
-    assert "| 1 | 64 | 0.2 | 93.00 | finished | 2.0 |" in (tmp_path / "0" / "leaderboard.md").read_text()
+    assert (
+        f"| 1 | 64 | 0.2 | 93.00 | finished | 2.0 | {tmp_path}/3 |\n" in (tmp_path / "0" / "leaderboard.md").read_text()
+    )
     for name in ("leaderboard.png", "heat_map.png"):
         assert (tmp_path / "0" / "figures" / name).stat().st_size > 10_000
 
@@ -168,9 +219,9 @@ def test_waiting_and_pruned_jobs_of_a_sweep_are_told_apart(tmp_path: Path) -> No
         sweep.save()
     make_run(jobs[0].directory, 0.9)
     make_run(jobs[1].directory, None, status="interrupted", seed=1)
-    board = leaderboard.find([tmp_path])
-    assert sorted(run.status for run in board.runs) == ["finished", "pruned"]
-    assert board.waiting == [jobs[2].directory]
+    board = table(tmp_path)
+    assert sorted(board.found.runs["status"]) == ["finished", "pruned"]
+    assert board.found.waiting == [jobs[2].directory]
     assert f"- {jobs[2].directory}: not run yet" in board.markdown()
 
 
@@ -191,21 +242,201 @@ def test_columns_are_causes_not_their_followers() -> None:
     assert varied([experiment(one) for one in (a, b, d)]) == ["optimizer", "optimizer.lr"]
 
 
+def test_a_list_is_varied_against_a_number(tmp_path: Path) -> None:
+    for number, (channels, rate) in enumerate([([10, 20], 0.1), ([10, 20], 0.2), ([4, 8], 0.1), ([4, 8], 0.2)]):
+        make_run(tmp_path / f"{number}", 0.9 + number / 100, config={**lr(rate), "model": {"channels": channels}})
+    board = table(tmp_path)
+    grid = board.grid()
+    assert grid is not None
+    assert (list(grid.index), list(grid.columns)) == (["[4,8]", "[10,20]"], ["0.1", "0.2"])
+    assert grid.to_numpy() == pytest.approx(np.array([[92, 93], [90, 91]]))
+    assert list(board.labels()) == [f"channels={c}, lr={r}" for c in ("[4,8]", "[10,20]") for r in (0.2, 0.1)]
+    compare.write(board, tmp_path)
+    assert (tmp_path / "figures" / "heat_map.png").exists()
+
+
+def test_a_setting_that_some_runs_have_not(tmp_path: Path) -> None:
+    """Adam has no momentum, so there is no full grid of optimizer and momentum."""
+    adam = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.01, "betas": [0.9, 0.999], "momentum": None}
+    for number, momentum in enumerate((0.5, 0.9)):
+        make_run(tmp_path / f"sgd{number}", 0.9 + number / 100, config={"optimizer": {"momentum": momentum}})
+    make_run(tmp_path / "adam", 0.905, config={"optimizer": adam})
+    board = table(tmp_path)
+    assert board.cells().iloc[:, :3].to_numpy().tolist() == [
+        ["1", "SGD", "0.9"],
+        ["2", "Adam", "–"],
+        ["3", "SGD", "0.5"],
+    ]
+    assert list(board.labels()) == ["optimizer=SGD, momentum=0.9", "optimizer=Adam", "optimizer=SGD, momentum=0.5"]
+    assert board.grid() is None
+    compare.write(board, tmp_path)
+    runs = load_runs(tmp_path)
+    assert runs.groupby("optimizer.momentum", dropna=False)["test_accuracy"].max().tolist() == [0.90, 0.91, 0.905]
+
+
+def test_experiments_that_differ_unevenly(tmp_path: Path) -> None:
+    make_run(tmp_path / "base", 0.90)
+    make_run(tmp_path / "schedule", 0.91, config={"scheduler": {"_target_": "s.StepLR", "step_size": 3}})
+    make_run(tmp_path / "wide", 0.92, config={"model": {"channels": [16, 32]}, **lr(0.1)})
+    board = table(tmp_path)
+    assert list(board.labels()) == ["channels=[16,32], lr=0.1", "lr=0.01, scheduler=StepLR", "lr=0.01"]
+    compare.write(board, tmp_path)
+
+
+DAMAGED = {
+    "results.json can't be read": "{",
+    "NaN must be": '{"status": "finished", "test": {"accuracy": NaN}}',
+    "1.7 in results.json must be a number from 0 to 1": '{"status": "finished", "test": {"accuracy": 1.7}}',
+    "inf in": '{"status": "finished", "test": {"accuracy": Infinity}}',
+    "'0.9' in": '{"status": "finished", "test": {"accuracy": "0.9"}}',
+    "'accuracy'": '{"status": "finished", "test": {"right": 9}}',
+    "0.5 in": '{"status": "finished", "seed": 0.5, "test": null}',
+    "[1] in": '{"status": "finished", "total_seconds": [1], "test": null}',
+    "no results of a run": '{"status": "finished", "epochs": 5}',
+}
+
+
+def test_what_is_damaged_or_foreign_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = make_run(tmp_path / "good", 0.9)
+    for number, text in enumerate(DAMAGED.values()):
+        (make_run(tmp_path / f"bad{number}") / "results.json").write_text(text)
+    (make_run(tmp_path / "list") / "config.yaml").write_text("[1]")
+    (make_run(tmp_path / "yaml") / "config.yaml").write_text("{")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "sweep.json").write_text("{}")
+    found = find([tmp_path])
+    assert found.runs["directory"].tolist() == [str(good)]
+    for number, why in enumerate(DAMAGED):
+        [line] = [line for line in found.skipped if line.startswith(f"{tmp_path}/bad{number} is skipped: ")]
+        assert why.replace("NaN must be", "nan in results.json must be") in line
+    assert len(found.skipped) == len(DAMAGED) + 3
+    assert compare.main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{tmp_path}/sweep is skipped: {tmp_path}/sweep/sweep.json can't be read" in said
+    assert f"{tmp_path}/yaml is skipped: {tmp_path}/yaml/config.yaml can't be read" in said
+    with pytest.raises(
+        UsageError, match=r"no run in there that can be read:\n.*bad0 is skipped: .*can't be read"
+    ) as error:
+        compare.main([str(tmp_path / "bad0")])
+    assert error.value.status == 2
+
+
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    away = make_run(tmp_path / "disk" / "away", 0.9)
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "linked").symlink_to(away)
+    (here / "again").symlink_to(away)
+    (here / "loop").symlink_to(here)
+    (here / "up").symlink_to(tmp_path)
+    make_run(here / "own", 0.95, seed=1)
+    assert find([here]).runs["directory"].tolist() == [str(here / "again"), str(here / "own")]
+
+
+def test_a_job_on_another_disk_belongs_to_its_sweep(tmp_path: Path) -> None:
+    with Sweep.create(str(tmp_path / "sweep"), "x") as sweep:
+        jobs = sweep.plan([["seed=0"], ["seed=1"]])
+    make_run(jobs[0].directory, seed=0)
+    jobs[1].directory.symlink_to(make_run(tmp_path / "disk" / "moved", seed=1))
+    board = table(tmp_path / "sweep")
+    assert not board.found.waiting
+    assert board.rows["n"].tolist() == [2]
+
+
+def test_runs_are_a_table_for_a_notebook(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path / f"a{seed}", 0.9 + seed / 100, seed=seed, config={"model": {"channels": [4, 8]}})
+    make_run(tmp_path / "b", None, status="failed", config=lr(0.1), error="oops")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "results.json").write_text("{")
+    with pytest.warns(UserWarning, match=f"^{tmp_path}/c is skipped: "):
+        runs = load_runs(tmp_path)
+    assert runs["directory"].tolist() == [f"{tmp_path}/{name}" for name in ("a0", "a1", "b")]
+    assert runs["experiment"].tolist() == [0, 0, 1]
+    assert runs["seed"].tolist() == [0, 1, 0]
+    assert runs["status"].tolist() == ["finished", "finished", "failed"]
+    assert runs["error"].tolist() == ["", "", "oops"]
+    assert runs["test_accuracy"].tolist() == [0.9, 0.91, pytest.approx(float("nan"), nan_ok=True)]
+    assert runs["model.channels"].tolist()[:2] == [(4, 8), (4, 8)]
+    assert runs["optimizer.lr"].tolist() == [0.01, 0.01, 0.1]
+    assert runs.groupby("optimizer.lr")["test_accuracy"].mean().round(6).tolist()[0] == 0.905
+
+
+def test_help_does_not_wait_for_pandas(program: Program) -> None:
+    ended = program("-X", "importtime", str(PROJECT / "train.py"), "--help")
+    assert ended.returncode == 0
+    assert "hydra" in ended.stderr and "pandas" not in ended.stderr
+
+
+@pytest.mark.parametrize("columns", [64, 80, 120, 300])
+def test_nothing_is_broken_on_a_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        optimizer = {"lr": 0.01 / (number + 3), "weight_decay": 10.0**-number, "momentum": 0.5 + number / 10}
+        config = {"optimizer": optimizer, "model": {"channels": [number, 20]}, "trainer": {"max_epochs": number}}
+        for seed in (0, 1):
+            make_run(tmp_path / f"{number}-{seed}", 0.9, val=0.8, seed=seed, config=config)
+    terminal = Console(file=StringIO(), force_terminal=True, width=columns, color_system=None)
+    monkeypatch.setattr(console, "CONSOLE", terminal)
+    monkeypatch.setattr(compare, "CONSOLE", terminal)
+    compare.show([tmp_path])
+    said = terminal.file.getvalue()  # type: ignore[attr-defined]
+    table_lines = said.split("\n\n")[0].splitlines()
+    assert max(map(len, table_lines)) <= columns
+    words = re.split(r"\s+", said)
+    for number in range(4):
+        settings = [f"[{number},20]", f"{0.01 / (number + 3):.4g}", f"{10.0**-number:.4g}"]
+        if columns < 100:
+            settings = [f"channels={settings[0]}", f"lr={settings[1]}", f"weight_decay={settings[2]}"]
+        for text in (*settings, f"{tmp_path}/{number}-0"):
+            assert {text, f"{text},"} & set(words), text
+    assert said.count("80.00 ± 0.00 (2)") == said.count("90.00 ± 0.00 (2)") == 4
+
+
+def test_long_names_have_room_in_the_figure() -> None:
+    """Warnings are errors here, so a layout that does not work out fails the test."""
+    names = [", ".join(f"setting_{i}={number}.{i}" for i in range(12)) for number in range(4)]
+    figure = of_sweep.leaderboard(names, [[90.0, 91.0], [89.0], [88.0], [87.0]], "test accuracy (%)")
+    pixels = of_run.draw(figure)
+    axes = figure.axes[0]
+    assert axes.get_window_extent().width > 0.4 * pixels.shape[1]
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert [text.replace("\n", " ") for text in shown] == names
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert all(box.x0 >= 0 for box in boxes)
+    assert all(lower.y1 <= upper.y0 for upper, lower in pairwise(boxes)), "none covers the next"
+
+
 def test_mistakes_get_one_message(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere does not exist: name folders that hold runs"):
-        leaderboard.find([tmp_path / "nowhere"])
+        table(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"no run in there, that is no folder with a results.json"):
-        leaderboard.find([tmp_path])
-    make_run(tmp_path / "damaged")
-    (tmp_path / "damaged" / "results.json").write_text("{")
-    with pytest.raises(UsageError, match=r"damaged/results.json can't be read"):
-        leaderboard.find([tmp_path])
+        table(tmp_path)
 
 
-def test_program_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_run(tmp_path / "a", 0.9876)
+def test_a_sweep_of_which_no_job_has_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Sweep.create(str(tmp_path / "sweep"), "x") as sweep:
+        [job] = sweep.plan([["seed=0"]])
+    compare.show([tmp_path / "sweep"], into=tmp_path / "sweep")
+    assert capsys.readouterr().out.startswith(f"\n{job.directory}: not run yet\nNo run has finished yet.\n")
+
+
+def test_program_prints_and_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "a", 0.9876)
     assert compare.main([str(tmp_path)]) == 0
-    assert "98.76" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert re.search(rf"\n   1 +98\.76  finished +2\.0  {run}\n", said)
+    assert "\x1b" not in said
     assert not (tmp_path / "leaderboard.csv").exists(), "a folder that is no sweep is left as it is"
-    assert compare.main([str(tmp_path), "--write", str(tmp_path)]) == 0
-    assert (tmp_path / "leaderboard.csv").exists()
+    assert compare.main([str(tmp_path), "--write", str(tmp_path / "new" / "folder")]) == 0
+    assert (tmp_path / "new" / "folder" / "leaderboard.csv").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as error:
+        compare.main([str(tmp_path), "--write", str(tmp_path / "file")])
+    assert error.value.filename == str(tmp_path / "file")
+    (tmp_path / "sweep.json").write_text('{"command": [], "jobs": []}')
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    assert compare.main([str(tmp_path)]) == 0
+    assert f"{tmp_path} is read-only: no leaderboard.csv is written" in capsys.readouterr().out
+    assert not (tmp_path / "leaderboard.csv").exists()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import torch.nn.functional as F
 from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 from test_train import fit, read
-from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.functional.classification import (
+    multiclass_calibration_error,
+    multiclass_precision_recall_curve,
+)
 
 from mnist_lightning import evaluate, load_run
 from mnist_lightning.evaluation.measures import Evaluation
@@ -51,6 +55,43 @@ def test_per_class_equals_scikit_learn(random_evaluation: Evaluation) -> None:
     rows = random_evaluation.per_class()
     for name, values in zip(("precision", "recall", "f1", "images"), expected, strict=True):
         np.testing.assert_allclose([row[name] for row in rows], values, rtol=1e-6)
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_precision_and_recall_equal_torchmetrics(random_evaluation: Evaluation) -> None:
+    expected = multiclass_precision_recall_curve(
+        random_evaluation.probabilities, random_evaluation.labels, 10, thresholds=101
+    )
+    for ours, theirs in zip(random_evaluation.precision_recall(), expected[:2], strict=True):
+        assert ours.shape == (10, 102)
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+def test_precision_and_recall_by_hand() -> None:
+    """Probabilities 0.9, 0.6 and 0.2 of class 0, of which the first and the last are right; at 0, 0.5 and 1."""
+    probabilities = torch.tensor([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.8, 0]])
+    nan = float("nan")
+    precision, recall = Evaluation(probabilities.log(), torch.tensor([0, 1, 0])).precision_recall(thresholds=3)
+    torch.testing.assert_close(
+        precision[0], torch.tensor([2 / 3, 1 / 2, nan, 1]), equal_nan=True
+    )  # at 0, 0.5, 1, beyond
+    torch.testing.assert_close(recall[0], torch.tensor([1, 1 / 2, 0, 0]))
+
+
+def test_deterministic_pytorch_needs_no_more_memory(deterministic: None) -> None:
+    """As many images as MNIST has to test: torchmetrics would ask for 326 GB."""
+    labels = torch.arange(10_000) % 10
+    evaluation = Evaluation(9.0 * F.one_hot(labels, 10), labels)
+    drawn = report.of_evaluation(evaluation, torch.zeros(10_000, 28, 28), "x")
+    assert len(drawn) == 4
+    precision, recall = evaluation.precision_recall()
+    assert precision[:, 50:100].eq(1).all() and recall[:, 50:100].eq(1).all()
 
 
 def test_calibration_equals_torchmetrics(random_evaluation: Evaluation) -> None:

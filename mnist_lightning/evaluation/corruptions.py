@@ -12,9 +12,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
-
-from mnist_lightning.evaluation.canny import canny_edges, gaussian_blur
 
 SIZE = 28
 CENTRE = (SIZE - 1) / 2
@@ -132,6 +131,13 @@ def zigzag(images: Tensor, generator: Generator) -> Tensor:
     return images
 
 
+def canny_edges(images: Tensor, generator: Generator) -> Tensor:
+    """Keep the edges alone, as Canny 1986 finds them."""
+    from skimage.feature import canny
+
+    return torch.stack([torch.from_numpy(canny(image)) for image in images.numpy()]).float()
+
+
 CORRUPTIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     corruption.__name__: corruption
     for corruption in (
@@ -145,6 +151,11 @@ def corrupted(images: Tensor, name: str, seed: int = 0) -> Tensor:
     """Return `images`, uint8 (N, 28, 28), under the corruption `name`: the same images for the same seed."""
     generator = torch.Generator().manual_seed(seed)
     return (CORRUPTIONS[name](images / 255, generator).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
+    """Return images float32 (N, H, W) blurred by `sigma` pixels; beyond the border the outermost pixels go on."""
+    return torch.from_numpy(gaussian_filter(images.numpy(), sigma, mode="nearest", axes=(1, 2)))
 
 
 def signs(count: int, generator: Generator) -> Tensor:
@@ -166,13 +177,9 @@ def warp(
         columns, rows: each two weights float32 (N,), of x and of y.
         shift: to the right and down, in pixels.
     """
-    x = torch.arange(SIZE) - CENTRE
-    y = x[:, None]
-    sources = [
-        weights[0][:, None, None] * x + weights[1][:, None, None] * y + torch.as_tensor(by).reshape(-1, 1, 1)
-        for weights, by in zip((columns, rows), shift, strict=True)
-    ]
-    grid = torch.stack(sources, dim=-1) / CENTRE  # -1 to 1
+    right, down = (torch.as_tensor(by).expand(len(images)) / CENTRE for by in shift)
+    matrices = torch.stack([*columns, right, *rows, down], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrices, [len(images), 1, SIZE, SIZE], align_corners=True)
     return F.grid_sample(images[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)[:, 0]
 
 

@@ -1,11 +1,18 @@
 """Figures of many runs: functions from numbers to a matplotlib Figure."""
 
+import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from mnist_lightning.figures.of_run import ACCENT, INK, MUTED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_NAMED, LONGEST_LINE = 25, 48  # experiments, characters of their names
 
 
 def leaderboard(names: Sequence[str], accuracies: Sequence[Sequence[float]], label: str) -> Figure:
@@ -16,19 +23,15 @@ def leaderboard(names: Sequence[str], accuracies: Sequence[Sequence[float]], lab
         accuracies: percent, of each experiment's seeds.
         label: what the accuracies are.
     """
-    names, accuracies = names[:25], accuracies[:25]
-    figure = Figure(figsize=(8, 1.2 + 0.36 * len(names)), layout="constrained")
+    accuracies = accuracies[:MOST_NAMED]
+    names = [textwrap.fill(name, LONGEST_LINE) for name in names[:MOST_NAMED]]
+    lines = [line for name in names for line in name.split("\n")]
+    size = (6 + 0.09 * max(map(len, lines)), 1.2 + 0.17 * len(lines) + 0.19 * len(names))  # inches
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     for height, values in enumerate(accuracies):
         mean, deviation = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
-        axes.plot(
-            [mean - deviation, mean + deviation],
-            [height, height],
-            color=ACCENT,
-            alpha=0.3,
-            linewidth=9,
-            solid_capstyle="butt",
-        )
+        axes.hlines(height, mean - deviation, mean + deviation, color=ACCENT, alpha=0.3, linewidth=9)
         axes.plot(mean, height, color=INK, marker="|", markersize=13, markeredgewidth=2)
         axes.plot(values, [height] * len(values), "o", color=ACCENT, markersize=5, alpha=0.8, markeredgewidth=0)
     axes.set_yticks(range(len(names)), names)
@@ -56,23 +59,20 @@ def lower_end(percents: Sequence[float]) -> float:
     return max(float(np.min(percents)), best - 4 * max(best - middle, 0.1))
 
 
-def heat_map(
-    values: Sequence[Sequence[float]], across: Sequence[str], down: Sequence[str],
-    label_across: str, label_down: str, label: str,
-) -> Figure:  # fmt: skip
-    """Draw `values` (len(down), len(across)), each with its number in its cell."""
-    cells = np.asarray(values)
+def heat_map(grid: "pd.DataFrame", label: str) -> Figure:
+    """Draw a table of accuracies in percent, each with its number in its cell."""
+    cells, down, across = grid.to_numpy(), list(grid.index), list(grid.columns)
     figure = Figure(figsize=(2.4 + 0.95 * len(across), 1.6 + 0.6 * len(down)), layout="constrained")
     axes = figure.add_subplot()
     lowest = lower_end(cells.ravel().tolist())
     image = axes.imshow(cells, cmap="Blues", aspect="auto", vmin=lowest)
-    dark = (lowest + cells.max()) / 2
+    dark = lowest + 0.65 * (cells.max() - lowest)  # from here on white is easier to read
     for (y, x), value in np.ndenumerate(cells):
         axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=11, color="white" if value > dark else INK)
     axes.set_xticks(range(len(across)), across)
     axes.set_yticks(range(len(down)), down)
-    axes.set_xlabel(label_across, color=INK, fontsize=11)
-    axes.set_ylabel(label_down, color=INK, fontsize=11)
+    axes.set_xlabel(grid.columns.name, color=INK, fontsize=11)
+    axes.set_ylabel(grid.index.name, color=INK, fontsize=11)
     axes.tick_params(colors=INK, labelsize=10, length=0)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, extend="min" if cells.min() < lowest else "neither")

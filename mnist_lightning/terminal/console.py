@@ -5,7 +5,7 @@ import os
 import shlex
 import warnings
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from mnist_lightning.runs.files import printable
 from mnist_lightning.runs.run import Run, is_main_process, resume_command
@@ -13,10 +13,11 @@ from mnist_lightning.runs.run import Run, is_main_process, resume_command
 CONSOLE = Console()
 
 
-def say(text: str, style: str | None = None) -> None:
-    """Print a line for a person, as it is; what nobody reads any more is dropped, and the work goes on."""
+def say(what: RenderableType, style: str | None = None) -> None:
+    """Print a line for a person, as it is, or a table; what nobody reads any more is dropped, and the work goes on."""
+    what = printable(what) if isinstance(what, str) else what
     try:
-        CONSOLE.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        CONSOLE.print(what, style=style, markup=False, highlight=False, soft_wrap=True)
     except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 

@@ -1,0 +1,151 @@
+"""All runs below some folders, as a table with a row for each."""
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.experiment import experiment, fingerprint, varied
+from mnist_lightning.runs.files import read_settings
+from mnist_lightning.runs.run import CONFIG_FILE, is_in_use, read_results
+from mnist_lightning.sweeps.sweep import SWEEP_FILE, Job, Sweep
+
+if TYPE_CHECKING:  # pandas takes a third of a second: it is imported once there is something to show
+    import pandas as pd
+
+COLUMNS = {
+    "directory": str, "name": str, "dataset": object, "seed": "Int64", "status": str, "val_accuracy": float,
+    "val_errors": "Int64", "test_accuracy": float, "test_errors": "Int64", "epochs": "Int64", "seconds": float,
+    "started": str, "error": str, "experiment": object,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FoundRuns:
+    """What was found below some folders.
+
+    Attributes:
+        runs: a row for each, with COLUMNS. "status" is that of results.json; or "killed", where that says "running" and
+            nothing runs; or "pruned", where a search gave the run up. Runs of the same "experiment", a number, differ
+            in nothing but their seeds.
+        settings: a row for each experiment, a column for each setting that was varied, by its dotted name.
+        waiting: directories of jobs that have not been run yet.
+        skipped: what can't be read, and why.
+    """
+
+    runs: "pd.DataFrame"
+    settings: "pd.DataFrame"
+    waiting: Sequence[Path]
+    skipped: Sequence[str]
+
+
+def load_runs(*places: str | Path) -> "pd.DataFrame":
+    """Return all runs below some folders, a row each: COLUMNS, and the settings in which the runs differ.
+
+    Accuracies are fractions. What can't be read is left out with a warning.
+
+    Raises:
+        UsageError: there is no run, or none that can be read.
+    """
+    found = find(map(Path, places))
+    for line in found.skipped:
+        warnings.warn(line, stacklevel=2)
+    settings = found.settings.infer_objects()
+    return found.runs.merge(settings, "left", left_on="experiment", right_index=True, suffixes=("", "_setting"))
+
+
+def find(places: Iterable[Path]) -> FoundRuns:
+    """Read all runs below `places`, also behind links; what can't be read is skipped.
+
+    Raises:
+        UsageError: there is no run, or none that can be read.
+    """
+    places = [place.parent.parent if place.suffix == ".ckpt" else place for place in places]
+    seen: set[Path] = set()
+    jobs: dict[Path, Job] = {}
+    read: dict[Path, tuple[dict[str, Any], dict[str, Any]]] = {}
+    skipped: list[str] = []
+    for folder in [folder for place in places for folder in folders_below(place, seen)]:
+        real = folder.resolve()
+        try:
+            if (folder / SWEEP_FILE).exists():
+                jobs |= {job.directory.resolve(): job for job in Sweep.read(folder).jobs}
+            if (folder / "results.json").exists():
+                read[real] = read_run(folder, real in jobs and jobs[real].pruned)
+        except (UsageError, OSError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
+    waiting = [job.directory for real, job in jobs.items() if not (real / "results.json").exists()]
+    if not read and not waiting:
+        why = " that can be read:\n" + "\n".join(skipped) if skipped else ", that is no folder with a results.json"
+        raise UsageError(f"{', '.join(map(str, places))}: no run in there{why}")
+    return FoundRuns(*tables(list(read.values())), waiting, skipped)
+
+
+def folders_below(place: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield a folder and all below it, runs behind links too, but none that is in `seen`, and none above it."""
+    if not place.exists():
+        raise UsageError(f"{place} does not exist: name folders that hold runs")
+    seen |= {place.resolve(), *place.resolve().parents}
+    for folder, names, _ in os.walk(place, followlinks=True):
+        yield Path(folder)
+        below = {Path(folder, name).resolve(): name for name in sorted(names, reverse=True)}
+        names[:] = sorted(name for real, name in below.items() if real not in seen and leads_on(Path(folder, name)))
+        seen |= set(below)
+
+
+def leads_on(folder: Path) -> bool:
+    """Return whether runs are looked for below a folder: of links, only in those to a run or a sweep."""
+    return not folder.is_symlink() or any((folder / name).exists() for name in ("results.json", SWEEP_FILE))
+
+
+def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a run's row of the table, and its settings; any error means that one of its files is damaged."""
+    results, path = read_results(directory), directory / CONFIG_FILE
+    settings = experiment(read_settings(path)) if path.exists() else {}  # it may end before it writes one
+    status = results["status"]
+    if status == "running" and not is_in_use(directory):
+        status = "killed"
+    if is_pruned and status != "finished":
+        status = "pruned"
+    row = {
+        "directory": str(directory),
+        "dataset": str(settings["data.dataset"]) if "data.dataset" in settings else None,
+        "seed": number(results.get("seed"), int),
+        "status": status,
+        "epochs": len(results.get("epochs", [])),
+        "seconds": number(results.get("total_seconds")),
+        "experiment": fingerprint(settings) if settings else str(directory),
+    }
+    for stage in ("val", "test"):
+        if measured := results.get(stage):
+            row[f"{stage}_accuracy"] = number(measured["accuracy"], most=1)
+            row[f"{stage}_errors"] = number(measured.get("errors"), int)
+    return row | {key: str(results.get(key) or "") for key in ("name", "started", "error")}, settings
+
+
+def number(value: Any, kind: Any = int | float, most: float = 2**53) -> Any:
+    """Return a number of results.json, or None where there is none; raise ValueError for anything else, as NaN."""
+    if value is not None and not (isinstance(value, kind) and 0 <= value <= most):
+        raise ValueError(f"{value!r} in results.json must be a number from 0 to {most}")
+    return value
+
+
+def tables(read: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Return the table of runs, and of each experiment the settings that were varied."""
+    import pandas as pd
+
+    runs = pd.DataFrame([row for row, _ in read], columns=list(COLUMNS)).astype(COLUMNS)
+    runs["experiment"] = pd.factorize(runs["experiment"])[0]
+    settings = dict(zip(runs["experiment"], (settings for _, settings in read), strict=True))
+    keys = varied([one for one in settings.values() if one])
+    values = [[hashable(one.get(key)) for key in keys] for one in settings.values()]
+    return runs, pd.DataFrame(values, index=list(settings), columns=keys, dtype=object)
+
+
+def hashable(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(hashable, value))
+    return str(value) if isinstance(value, dict) else value
