@@ -86,7 +86,7 @@ class GridSweeper(Sweeper):
         with self.open(place) as sweep:
             wanted = sweep.plan(jobs)
             if self.is_resumed:
-                wanted += sweep.rest(wanted)
+                wanted += [job for job in sweep.jobs if job not in wanted]  # which further commands have added
             todo = [job.arguments(self.is_trusted) for job in wanted if not job.is_done]
             done = f", {len(wanted) - len(todo)} of them done already" if len(todo) < len(wanted) else ""
             console.say(f"{sweep.directory}: {len(wanted)} job{'s' * (len(wanted) > 1)}{done}")

@@ -146,12 +146,15 @@ def load_run(path: str | Path) -> TrainedRun:
     content = read_checkpoint(checkpoint)
     state = content["state_dict"] if isinstance(content["state_dict"], dict) else {}
     weights = {key.removeprefix(PREFIX): value for key, value in state.items() if str(key).startswith(PREFIX)}
-    if vast(weights, checkpoint.stat().st_size) or (network := network_of(config.model, weights)) is None:
+    epoch = content.get("epoch")
+    if not isinstance(epoch, int) or epoch < 0:
+        raise RunError(f"{checkpoint} is not a checkpoint of this project")
+    if (network := network_of(config.model, weights)) is None:
         raise UsageError(f"{checkpoint} does not fit the network that {directory}/config.yaml describes")
     if not all(weight.isfinite().all() for weight in weights.values()):
         raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
     network = network.eval().to(memory_format=torch.channels_last)  # as it was evaluated in training
-    return TrainedRun(directory, checkpoint, epochs_of(content, checkpoint), network, config)
+    return TrainedRun(directory, checkpoint, epoch + 1, network, config)
 
 
 def network_of(description: Any, weights: Mapping[str, Any]) -> nn.Module | None:
@@ -166,11 +169,6 @@ def network_of(description: Any, weights: Mapping[str, Any]) -> nn.Module | None
         return None
     network.load_state_dict({key: weight.to(expected[key].dtype) for key, weight in weights.items()}, assign=True)
     return network
-
-
-def vast(weights: Mapping[str, Any], size: int) -> bool:
-    """Return whether tensors would take far more memory than the `size` of their file: by strides of 0, say."""
-    return sum(weight.numel() * weight.itemsize for weight in weights.values() if isinstance(weight, Tensor)) > 2 * size
 
 
 def fits(weight: Any, expected: Tensor) -> bool:
@@ -201,11 +199,3 @@ def at_most(parts: int) -> Iterator[None]:
 
     with register_module_parameter_registration_hook(counted), register_module_module_registration_hook(counted):
         yield
-
-
-def epochs_of(content: dict[str, Any], checkpoint: Path) -> int:
-    """Return how many epochs a checkpoint has behind it."""
-    epoch = content.get("epoch")
-    if not isinstance(epoch, int) or epoch < 0:
-        raise RunError(f"{checkpoint} is not a checkpoint of this project")
-    return epoch + 1

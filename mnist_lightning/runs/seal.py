@@ -67,15 +67,13 @@ class Seal:
         """Raise UsageError, with what to type, unless a file is as this user's own program wrote it."""
         if (state := self.state(name)) == "own":
             return
-        path = self.directory / name
-        if state == "changed":
-            why = f"{path} was changed since it was written"
-        elif (self.directory / SEAL_FILE).exists():
-            why = f"{path} is somebody else's: {self.directory / SEAL_FILE} is not under your key"
-        else:
-            why = f"{path} may be somebody else's: there is no {self.directory / SEAL_FILE}"
+        foreign = f"is somebody else's: {self.directory / SEAL_FILE} is missing, or not under your key"
+        why = "was changed since it was written" if state == "changed" else foreign
         no_key = f" ({problem})" if (problem := problem_with_key()) else ""
-        raise UsageError(f"{why}{no_key}. Going on obeys all that stands in it. If you trust it: {resume} trust=true")
+        raise UsageError(
+            f"{self.directory / name} {why}{no_key}. Going on obeys all that stands in it. If you trust it: "
+            f"{resume} trust=true"
+        )
 
     def checkpoints(self) -> list[Path]:
         """Return the sealed checkpoints that are as they were written, the latest first."""

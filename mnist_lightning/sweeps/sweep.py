@@ -6,7 +6,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -157,15 +157,10 @@ class Sweep:
         columns = varied_overrides(wanted)
         for one in wanted:
             if one not in there:
-                there[one] = self.add(
-                    list(one), {key: value for key, value in as_mapping(one).items() if key in columns}
-                )
+                varied = {key: value for key, value in as_mapping(one).items() if key in columns}
+                there[one] = self.add(list(one), varied)
         self.save()
         return [there[one] for one in wanted]
-
-    def rest(self, planned: Sequence[Job]) -> list[Job]:
-        """Return the jobs beside those `planned`, which further commands have added to this sweep."""
-        return [job for job in self.jobs if job not in planned]
 
     def add(self, overrides: list[str], varied: Mapping[str, str], number: int | None = None) -> Job:
         """Add a job, named by its number, else the next one, and what is `varied`."""
@@ -175,9 +170,7 @@ class Sweep:
 
     def save(self) -> None:
         """Write sweep.json."""
-        jobs = [
-            {"directory": job.directory.name, "overrides": job.overrides, "pruned": job.pruned} for job in self.jobs
-        ]
+        jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
         self.seal.write(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
 

@@ -61,7 +61,9 @@ def test_an_edited_configuration_is_gone_on_with_once_it_is_trusted(run: Path) -
 
 def test_another_user_is_asked(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "others-key"))
-    with pytest.raises(UsageError, match=r"config\.yaml is somebody else's: .*seal\.json is not under your key"):
+    with pytest.raises(
+        UsageError, match=r"config\.yaml is somebody else's: .*seal\.json is missing, or not under your key"
+    ):
         Run.open(run)
     assert load_run(run).epochs == 2
     assert go_on(run, "trainer.max_epochs=3", "trust=true")["status"] == "finished"
@@ -117,7 +119,7 @@ def test_a_run_of_an_earlier_version(run: Path) -> None:
     assert "mnist_lightning.network.CNN" in text
     (run / "config.yaml").write_text(text)
     assert load_run(run).epochs == 2
-    with pytest.raises(UsageError, match=r"config\.yaml may be somebody else's: there is no .*seal\.json"):
+    with pytest.raises(UsageError, match=r"config\.yaml is somebody else's: .*seal\.json is missing"):
         Run.open(run)
     results = go_on(run, "trainer.max_epochs=3", "trust=true")
     assert (results["status"], len(results["epochs"])) == ("finished", 3)
@@ -200,7 +202,5 @@ def test_the_command_asks_in_one_line(run: Path, program: Program) -> None:
     (run / "seal.json").unlink()
     ended = program("train.py", f"resume={run}", "trainer.max_epochs=3")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert re.fullmatch(
-        r"train\.py: .*there is no .*seal\.json.*: python train\.py resume=.* trust=true\n", ended.stderr
-    )
+    assert re.fullmatch(r"train\.py: .*seal\.json is missing.*: python train\.py resume=.* trust=true\n", ended.stderr)
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 2

@@ -332,9 +332,7 @@ def test_a_strangers_sweep_is_looked_at_but_not_gone_on_with(tmp_path: Path) -> 
     (tmp_path / "sweep.json").write_text(json.dumps({"command": ["train.py", "-m", "seed=1"], "jobs": []}))
     assert Sweep.read(tmp_path).jobs == []
     for go_on in (Sweep.open, lambda place: typed_again(place, []), lambda place: Sweep.create(str(place), "x")):
-        with pytest.raises(
-            UsageError, match=r"sweep\.json may be somebody else's: there is no .*seal\.json.* trust=true$"
-        ):
+        with pytest.raises(UsageError, match=r"sweep\.json is somebody else's: .*seal\.json is missing.* trust=true$"):
             go_on(tmp_path)
     assert typed_again(tmp_path, ["trust=true"]) == ["-m", "seed=1", f"resume={quoted(str(tmp_path))}", "trust=true"]
     with Sweep.open(tmp_path, is_trusted=True):
