@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
@@ -23,6 +23,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_lightning.config import build, compose
+from mnist_lightning.config.check import check_value
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.sweeps.sweep import STUDY_FILE, Sweep, is_sweep
@@ -39,8 +40,7 @@ class ProcessLauncher(Launcher):
         self.jobs = jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        if not isinstance(self.jobs, int) or isinstance(self.jobs, bool) or self.jobs < 1:
-            raise UsageError(f"hydra.launcher.jobs={self.jobs}: must be a whole number of at least 1")
+        check_count("hydra.launcher.jobs", self.jobs, least=1)
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -205,15 +205,11 @@ class SearchSweeper(GridSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         for name, value in self.settings.items():
-            least = 1 if name == "trials" else 0
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UsageError(f"hydra.sweeper.{name}={value}: must be a whole number of at least {least}")
+            check_count(f"hydra.sweeper.{name}", value, least=name == "trials")
         try:
             from mnist_lightning.sweeps.search import Search
         except ImportError as error:
-            raise UsageError(
-                f"{error}: a search needs the extra `search`: python -m pip install 'optuna>=5'"
-            ) from error
+            raise UsageError(f"{error}: a search needs the extra search: python -m pip install 'optuna>=5'") from error
         from mnist_lightning.sweeps.jobs import run_side_by_side
         from mnist_lightning.terminal import console
 
@@ -247,6 +243,13 @@ class SearchSweeper(GridSweeper):
             if not config.data.val_size:
                 raise UsageError("data.val_size=0: a search compares by held-out images: data.val_size=5000")
         return config
+
+
+def check_count(setting: str, value: Any, least: int) -> None:
+    """Raise UsageError where a setting is no whole number, or a smaller one."""
+    from pydantic import Field
+
+    check_value(setting, value, Annotated[int, Field(ge=least)])
 
 
 def flags() -> list[str]:

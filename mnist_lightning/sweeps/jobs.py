@@ -43,12 +43,6 @@ class Process:
     log_before: str
     started: float = field(default_factory=time.perf_counter)
 
-    def output(self, last_bytes: int | None = None) -> str:
-        with self.output_file.open("rb") as file:
-            if last_bytes:
-                file.seek(max(0, self.output_file.stat().st_size - last_bytes))
-            return file.read().decode(errors="replace")
-
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.started
@@ -65,7 +59,7 @@ class Process:
         """
         with suppress(ProcessLookupError):  # what a multi-device job that was killed left behind
             os.killpg(self.process.pid, signal.SIGKILL)
-        output, status = self.output(), self.process.returncode
+        output, status = read_end(self.output_file), self.process.returncode
         self.output_file.unlink()
         results = peek(self.directory)
         if results and results["status"] == "finished":
@@ -184,7 +178,7 @@ def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> N
         results = peek(one.directory)
         if results and watcher and watcher.gives_up(one.directory, results):
             one.terminate()
-        board.show(one.directory.name, one.output(last_bytes=2000), results)
+        board.show(one.directory.name, read_end(one.output_file, most=2000), results)
     board.refresh()
 
 

@@ -259,7 +259,7 @@ def test_job_names_say_what_was_varied() -> None:
         ),
         (["-m", "seed=0,-1"], "seed=-1: must be at least 0"),
         (["-m", "seed=0,1", "output_dir=x"], "output_dir: the jobs of a sweep stand in its own directory"),
-        (["-m", "seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: must be a whole number of at least 1"),
+        (["-m", "seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: must be at least 1"),
         (["-m", "seed=0,1", "resume=nowhere"], "resume=nowhere: not a sweep"),
         (["sweep=seed"], "sweep=seed: there is no such option. Did you mean seeds?"),
         (["sweep=search", "data.val_size=0"], "data.val_size=0: a search compares by held-out images"),
@@ -546,7 +546,7 @@ def test_resume_runs_what_further_commands_added(tmp_path: Path) -> None:
     with Sweep.open(tmp_path / "sweep") as sweep:
         planned = sweep.plan([["seed=0"]])
         assert [job.directory for job in planned] == [job.directory for job in first]
-        assert [job.overrides for job in sweep.rest(planned)] == [["seed=1"]]
+        assert [job.overrides for job in sweep.jobs if job not in planned] == [["seed=1"]]
 
 
 def test_signals_wait_until_a_job_is_on_the_list() -> None:
