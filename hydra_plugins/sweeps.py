@@ -96,11 +96,7 @@ class GridSweeper(Sweeper):
             sweep.check_answered(sum(not job.is_done for job in wanted), len(wanted))
 
     def read(self, arguments: Sequence[str]) -> tuple[list[Override], str | None]:
-        """Return the overrides of the jobs, and the directory of the sweep where one was named.
-
-        Raises:
-            UsageError: a setting is given that only the sweep itself can give its jobs.
-        """
+        """Return the overrides of the jobs, and the directory of the sweep where one was named."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         by_key = {}
         written = [f"{key}={compose.as_override(value)}" for key, value in self.params.items()]
@@ -230,11 +226,7 @@ class SearchSweeper(GridSweeper):
             sweep.check_answered(len(search.open_trials), len(sweep.jobs))
 
     def compose_ends(self, space: Mapping[str, Any], fixed: list[str]) -> DictConfig:
-        """Check the ends of every interval and every listed value, and return one of the configurations.
-
-        Raises:
-            UsageError: one is wrong, or there are no held-out images to compare by.
-        """
+        """Check the ends of every interval and every listed value, and return one of the configurations."""
         values = {key: getattr(one, "choices", None) or (one.low, one.high) for key, one in space.items()}
         first = {key: some[0] for key, some in values.items()}
         corners = [first, *({**first, key: value} for key, some in values.items() for value in some[1:])]
@@ -260,11 +252,7 @@ def flags() -> list[str]:
 
 
 def distribution(override: Override) -> Any:
-    """Return what Optuna draws from: interval(a, b), tag(log, interval(a, b)), or a list, whose values stay texts.
-
-    Raises:
-        UsageError: the interval is empty, or logarithmic and not above zero.
-    """
+    """Return what Optuna draws from: interval(a, b), tag(log, interval(a, b)), or a list, whose values stay texts."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     value: Any = override.value()

@@ -22,6 +22,7 @@ from mnist_lightning.datasets import mnist, sources
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.pictures.prepare import SIZE, Picture, PictureError, prepare, read_picture
 from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.run import CONFIG_FILE, LAST_CHECKPOINT, checkpoint_of, directory_of
 from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import read_checkpoint
@@ -139,9 +140,10 @@ def load_run(path: str | Path) -> TrainedRun:
     place = Path(path)
     directory = directory_of(place)
     config = compose.read(directory)
-    check.check_name(compose.selected(config, "name"))
+    settings = flatten(check.plain(config))
+    check.check_name(settings.get("name"))
     for setting, kind in LOOKED_AT.items():
-        check.check_value(setting, compose.selected(config, setting), kind)
+        check.check_value(setting, settings.get(setting), kind)
     checkpoint = place if directory != place else checkpoint_of(directory) or directory / LAST_CHECKPOINT
     content = read_checkpoint(checkpoint)
     state = content["state_dict"] if isinstance(content["state_dict"], dict) else {}

@@ -93,11 +93,7 @@ def described(path: str, node: DictConfig | None) -> "partial[Any] | None":
 
 
 def find_class(path: str, target: str, group: str) -> type:
-    """Import a class of the kind that a group takes: nothing else that a file names is ever called.
-
-    Raises:
-        UsageError: there is no such class, it is of another kind, or it is defined elsewhere.
-    """
+    """Import a class of the kind that a group takes: nothing else that a file names is ever called."""
     kind_name, package = KINDS[group]
     packages = tuple(dict.fromkeys(("mnist_lightning.", package)))
     said = f"{path}._target_={shown(target)}"
@@ -169,9 +165,6 @@ def check_value(setting: str, value: Any, annotation: Any) -> Any:
     """Return `value`, as a file holds it, as the type `annotation` has it.
 
     pydantic reads it as strict JSON: a list is a tuple too, but true is no number, and neither is "10".
-
-    Raises:
-        UsageError: it is of another type, or out of range.
     """
     from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
@@ -245,11 +238,7 @@ def shown(value: Any) -> str:
 
 
 def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
-    """Return whether a callback is to be made: the best checkpoint needs held-out images, and is left out without.
-
-    Raises:
-        UsageError: it would choose by the test set, or by held-out images where there are none.
-    """
+    """Return whether a callback is to be made: the best checkpoint needs held-out images, and is left out without."""
     monitor = str(node.get("monitor") or "")
     if (meant := monitor.replace("_", "/", 1)) != monitor and meant in METRICS:
         raise UsageError(f"{path}.monitor={monitor}: there is no such metric. Did you mean {meant}?")

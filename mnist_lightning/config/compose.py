@@ -181,11 +181,6 @@ def read(directory: Path) -> DictConfig:
     return config
 
 
-def selected(config: DictConfig, setting: str) -> Any:
-    """Return the value of a setting by its dotted name; None where there is none."""
-    return OmegaConf.select(config, setting)
-
-
 def typed_overrides() -> list[str]:
     """Return the overrides of this process, as they were typed."""
     return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]

@@ -52,11 +52,7 @@ class Run:
 
     @classmethod
     def create(cls, output_dir: str | None, name: str, seed: int = 0) -> Self:
-        """Begin a new run in a directory of its own; in further processes of a multi-device run, join it.
-
-        Raises:
-            UsageError: `output_dir` holds something already, or can't be made.
-        """
+        """Begin a new run in a directory of its own; in further processes of a multi-device run, join it."""
         results = {"status": "running", "name": name, "seed": seed, "epochs": []}
         if not is_main_process():
             if directory := os.environ.get(DIRECTORY_VARIABLE, output_dir):
@@ -191,11 +187,7 @@ def resume_command(directory: str | Path) -> str:
 
 
 def read_results(directory: Path) -> dict[str, Any]:
-    """Return what results.json in `directory` holds.
-
-    Raises:
-        UsageError: there is none, or it is damaged.
-    """
+    """Return what results.json in `directory` holds."""
     path = directory / "results.json"
     try:
         results = read_json(path)
@@ -231,11 +223,7 @@ def is_in_use(directory: Path) -> bool:
 
 
 def make_directory(given: str | None, default: Path, setting: str = "output_dir") -> Path:
-    """Make a directory that no other process has: the one that was `given` by `setting`, or else `default`.
-
-    Raises:
-        UsageError: it holds something already, or can't be made.
-    """
+    """Make a directory that no other process has: the one that was `given` by `setting`, or else `default`."""
     wanted = Path(given) if given else default
     directory, attempt = wanted, 1
     while True:

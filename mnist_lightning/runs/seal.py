@@ -34,11 +34,7 @@ class Seal:
         self._written: dict[str, str] = {}  # the digests of what this process wrote
 
     def write(self, path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-        """Write a file whole, and seal it. Killed at any moment, the seal fits the file: the old one or the new.
-
-        Raises:
-            OSError: it can't be written.
-        """
+        """Write a file whole, and seal it. Killed at any moment, the seal fits the file: the old one or the new."""
 
         def seal_first(scratch: Path) -> None:
             name, digest = self.name_of(path), digest_of(scratch)

@@ -12,9 +12,6 @@ def command_line(arguments: Sequence[str]) -> list[str]:
 
     Names of directories are put in quotes, because those of a sweep hold , and =: Hydra would take
     resume=runs/…/0_lr=0.1,seed=1 for a sweep over two values. And resume=SWEEP becomes the command of that sweep.
-
-    Raises:
-        UsageError: see `typed_again`.
     """
     words, sweep = [], None
     for word in arguments:
@@ -31,11 +28,7 @@ def command_line(arguments: Sequence[str]) -> list[str]:
 
 
 def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
-    """Return the arguments that the sweep in `place` was started with, on the same directory, and `further` ones.
-
-    Raises:
-        UsageError: `further` would change its jobs; or the sweep is somebody else's or was edited, and is not trusted.
-    """
+    """Return the arguments that the sweep in `place` was started with, on the same directory, and `further` ones."""
     for word in further:
         if not word.startswith(("hydra.launcher.", "hydra.sweeper.", "trust=")):
             raise UsageError(

@@ -99,11 +99,7 @@ class Search:
             yield job.directory, job.arguments()
 
     def job_of(self, trial: Trial) -> Job:
-        """Return the job of the trial's number, a new one where there is none.
-
-        Raises:
-            UsageError: the sweep has another job under that number.
-        """
+        """Return the job of the trial's number, a new one where there is none."""
         overrides = [*(f"{key}={value}" for key, value in trial.params.items()), *self.fixed]
         names = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()}
         there = [job for job in self.sweep.jobs if number_of(job) == trial.number]

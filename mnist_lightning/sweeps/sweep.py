@@ -84,11 +84,7 @@ class Sweep:
 
     @classmethod
     def create(cls, directory: str | None, name: str, is_trusted: bool = False) -> Self:
-        """Begin a sweep in `directory`, or go on with the one that is there; None: runs/<name>-sweep/<date>_<time>.
-
-        Raises:
-            UsageError: the directory holds something else, or can't be made.
-        """
+        """Begin a sweep in `directory`, or go on with the one that is there; None: runs/<name>-sweep/<date>_<time>."""
         if directory and is_sweep(directory):
             return cls.open(directory, is_trusted)
         default = Path("runs", f"{name}-sweep", f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
@@ -98,11 +94,7 @@ class Sweep:
 
     @classmethod
     def open(cls, place: str | Path, is_trusted: bool = False) -> Self:
-        """Open an existing sweep to go on with it.
-
-        Raises:
-            UsageError: see `read`; or, unless it is trusted, it is somebody else's or was edited.
-        """
+        """Open an existing sweep to go on with it."""
         sweep = cls.read(place)
         sweep.is_trusted = is_trusted
         if not is_trusted:
@@ -111,11 +103,7 @@ class Sweep:
 
     @classmethod
     def read(cls, place: str | Path) -> Self:
-        """Look at an existing sweep, whoever made it.
-
-        Raises:
-            UsageError: its sweep.json is missing or damaged.
-        """
+        """Look at an existing sweep, whoever made it."""
         directory = Path(place)
         try:
             state = read_json(directory / SWEEP_FILE)
