@@ -71,6 +71,8 @@ def check_top_level(config: DictConfig) -> None:
     settings = plain(config)
     check_arguments("", experiment, settings)
     check_name(settings["name"])
+    if settings.get("trust") and settings.get("resume") is None:
+        raise UsageError("trust=true: goes with resume=RUN or resume=SWEEP, and nothing is resumed")
 
 
 def check_name(name: Any) -> None:

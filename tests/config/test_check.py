@@ -90,6 +90,8 @@ model.image_size=32
     model.image_size=32: CNN can't be made: it does not take the data's images of 1×28×28
 +model.classes=5
     model.classes=5: CNN can't be made: it must give logits of shape (1, 10)
+trust=true
+    trust=true: goes with resume=RUN or resume=SWEEP
 seed=-1
     seed=-1: must be at least 0
 name=../up
