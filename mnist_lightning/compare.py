@@ -76,7 +76,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     if board.ranked.empty:
         return list(written)
     from mnist_lightning.figures import of_sweep
-    from mnist_lightning.figures.of_run import save, save_as_svg
+    from mnist_lightning.figures.of_run import save
 
     label = "validation accuracy (%)" if board.stages[0] == "val" else "test accuracy (%)"
     names = board.labels()[board.ranked.index].replace("", board.found.runs["name"][0])
@@ -85,8 +85,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
         figures["heat_map"] = of_sweep.heat_map(grid, label)
     folder = folder_within(directory, "figures")
     for name, figure in figures.items():
-        save(figure, folder / name)
-        save_as_svg(figure, folder / name)
+        save(figure, folder / name, as_svg=True)
     return [*written, *(f"figures/{name}.png" for name in figures)]
 
 
