@@ -65,9 +65,6 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     """Write leaderboard.csv, leaderboard.md and, of finished runs, figures; return what was written.
 
     The figures are leaderboard.png and, where two settings were varied against each other, heat_map.png.
-
-    Raises:
-        OSError: the directory can't be made or written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
@@ -90,19 +87,12 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_lightning.compare",
-        description="Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n).",
-    )
-    parser.add_argument(
-        "places", nargs="+", type=Path, metavar="DIR", help="a sweep, a run, or any folder that holds some"
-    )
-    parser.add_argument(
-        "--write",
-        type=Path,
-        metavar="DIR",
-        help="where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself",
-    )
+    purpose = "Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n)."
+    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.compare", description=purpose)
+    places = "a sweep, a run, or any folder that holds some"
+    parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help=places)
+    files = "where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself"
+    parser.add_argument("--write", type=Path, metavar="DIR", help=files)
     options = parser.parse_args(arguments)
     into = options.write
     if into is None and len(options.places) == 1 and is_sweep(options.places[0]):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.files import printable
@@ -62,12 +62,14 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
 
     from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
 
-    standard_input = sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
     answers: list[dict[str, Any]] = [{"file": name} for name in names]
     prepared = []
     for answer in answers:
+        source: str | BinaryIO = answer["file"]
+        if source == "-":
+            source = sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
         try:
-            picture = prepare(read_picture(standard_input if answer["file"] == "-" else answer["file"]))
+            picture = prepare(read_picture(source))
             if save_into is not None:
                 save(picture, save_into, answer["file"])
             prepared.append(picture)

@@ -17,7 +17,6 @@ from mnist_lightning.runs.files import write_atomically
 
 DOTS_PER_INCH = 150
 INK, MUTED, ACCENT = "#1f2933", "#7b8794", "#1f6feb"
-COLORS = [matplotlib.colormaps["tab10"](digit) for digit in range(10)]
 
 matplotlib.rcParams["svg.hashsalt"] = "mnist-lightning"  # the same figure gives the same file
 
@@ -69,7 +68,7 @@ def precision_recall(precision: NDArray[np.float32], recall: NDArray[np.float32]
     """Draw precision against recall for each class: fractions, (classes, thresholds), by rising threshold."""
     figure, axes = one_chart(title, "recall (%)", "precision (%)")
     for digit, (p, r) in enumerate(zip(100 * precision, 100 * recall, strict=True)):
-        axes.plot(r, p, ".-", color=COLORS[digit % 10], linewidth=1.8, label=str(digit), markevery=[0])
+        axes.plot(r, p, ".-", color=f"C{digit}", linewidth=1.8, label=str(digit), markevery=[0])
     reached = (precision > 0.9) & (recall > 0.9)  # the corner where curves of good networks part
     limits = (90, 100.2) if reached.any(axis=1).all() else (0, 102)
     axes.set(xlim=limits, ylim=limits)

@@ -177,9 +177,8 @@ def paper_is_light(grey: NDArray[np.uint8], coarse: NDArray[np.float32]) -> bool
     lightest, darkest = ndimage.maximum_filter(coarse, COARSE // 4), ndimage.minimum_filter(coarse, COARSE // 4)
     around_strokes = lightest - darkest >= 0.6 * (lightest - darkest).max()
     strokes_ground = (2 * coarse > lightest + darkest)[around_strokes]
-    return bool(
-        np.mean([np.mean(border(grey) > middle), np.mean(border(within) > middle), strokes_ground.mean()]) > 0.5
-    )
+    shares = (np.mean(border(grey) > middle), np.mean(border(within) > middle), strokes_ground.mean())
+    return bool(np.mean(shares) > 0.5)
 
 
 def border(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

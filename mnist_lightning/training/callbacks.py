@@ -73,13 +73,11 @@ class Progress(ProgressBar):
             loss = f"loss {module.latest_loss:.4f}"
             self.bar.update(self.task, completed=batch_idx + 1, loss=loss, speed=speed, refresh=True)
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if self.enabled:
+    def on_train_epoch_end(self, *_: Any, **__: Any) -> None:
+        if hasattr(self, "bar"):
             self.bar.stop()
 
-    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        if self.enabled and hasattr(self, "bar"):
-            self.bar.stop()
+    on_exception = on_train_epoch_end
 
 
 class Figures(Callback):
