@@ -65,9 +65,6 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     """Write leaderboard.csv, leaderboard.md and, of finished runs, figures; return what was written.
 
     The figures are leaderboard.png and, where two settings were varied against each other, heat_map.png.
-
-    Raises:
-        OSError: the directory can't be made or written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
@@ -76,7 +73,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     if board.ranked.empty:
         return list(written)
     from mnist_lightning.figures import of_sweep
-    from mnist_lightning.figures.of_run import save, save_as_svg
+    from mnist_lightning.figures.of_run import save
 
     label = "validation accuracy (%)" if board.stages[0] == "val" else "test accuracy (%)"
     names = board.labels()[board.ranked.index].replace("", board.found.runs["name"][0])
@@ -85,25 +82,17 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
         figures["heat_map"] = of_sweep.heat_map(grid, label)
     folder = folder_within(directory, "figures")
     for name, figure in figures.items():
-        save(figure, folder / name)
-        save_as_svg(figure, folder / name)
+        save(figure, folder / name, as_svg=True)
     return [*written, *(f"figures/{name}.png" for name in figures)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_lightning.compare",
-        description="Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n).",
-    )
-    parser.add_argument(
-        "places", nargs="+", type=Path, metavar="DIR", help="a sweep, a run, or any folder that holds some"
-    )
-    parser.add_argument(
-        "--write",
-        type=Path,
-        metavar="DIR",
-        help="where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself",
-    )
+    purpose = "Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n)."
+    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.compare", description=purpose)
+    places = "a sweep, a run, or any folder that holds some"
+    parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help=places)
+    files = "where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself"
+    parser.add_argument("--write", type=Path, metavar="DIR", help=files)
     options = parser.parse_args(arguments)
     into = options.write
     if into is None and len(options.places) == 1 and is_sweep(options.places[0]):

@@ -59,11 +59,7 @@ class ImageDataModule(LightningDataModule):
         self.splits: dict[str, TensorDataset] = {}
 
     def prepare_data(self) -> None:
-        """Read the files, and download them first where they are missing.
-
-        Raises:
-            RunError: see mnist_lightning.datasets.mnist.load.
-        """
+        """Read the files, and download them first where they are missing."""
         if self.arrays is None and not self.splits:
             self.arrays = sources.load(self.dataset, self.root, self.search)
 
@@ -84,17 +80,15 @@ class ImageDataModule(LightningDataModule):
         self.arrays = None
 
     def _tensors(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], device: torch.device) -> TensorDataset:
-        return TensorDataset(
-            normalize(torch.from_numpy(images).to(device), self.mean, self.std),
-            torch.from_numpy(labels).to(device, torch.int64),
-        )
+        normalized = normalize(torch.from_numpy(images).to(device), self.mean, self.std)
+        return TensorDataset(normalized, torch.from_numpy(labels).to(device, torch.int64))
 
     def size(self, split: str) -> int:
         """Return the number of images in "train", "val" or "test"."""
         return len(self.splits[split]) if split in self.splits else 0
 
     def train_dataloader(self) -> DataLoader:
-        rank, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, devices = self._place
         if self.batch_size % devices:
             raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
         device = self.splits["train"].tensors[0].device
@@ -103,20 +97,19 @@ class ImageDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each of `evaluation_stages`: they are all evaluated after every epoch."""
-        rank, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return [
-            DataLoader(
-                self.splits[stage],
-                batch_size=None,
-                sampler=SequentialBatches(self.size(stage), self.test_batch_size, rank, devices),
-            )
-            for stage in self.evaluation_stages
-        ]
+        splits = [self.splits[stage] for stage in self.evaluation_stages]
+        orders = [sequential_batches(len(split), self.test_batch_size, *self._place) for split in splits]
+        return [DataLoader(split, batch_size=None, sampler=order) for split, order in zip(splits, orders, strict=True)]
 
     test_dataloader = val_dataloader
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # it is there already
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        """Which device this process is, of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     @property
     def evaluation_stages(self) -> list[str]:
@@ -154,22 +147,7 @@ class ShuffledBatches(Sampler[Tensor]):
             yield batch[self.rank :: self.devices]
 
 
-@dataclass(eq=False)
-class SequentialBatches(Sampler[slice]):
-    """Each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
-
-    images: int
-    batch_size: int
-    rank: int = 0
-    devices: int = 1
-
-    def _part(self) -> range:
-        return range(self.images * self.rank // self.devices, self.images * (self.rank + 1) // self.devices)
-
-    def __len__(self) -> int:
-        return -(-len(self._part()) // self.batch_size)
-
-    def __iter__(self) -> Iterator[slice]:
-        part = self._part()
-        for start in range(part.start, part.stop, self.batch_size):
-            yield slice(start, min(start + self.batch_size, part.stop))
+def sequential_batches(images: int, batch_size: int, rank: int = 0, devices: int = 1) -> list[slice]:
+    """Return each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
+    start, stop = (images * place // devices for place in (rank, rank + 1))
+    return [slice(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size)]

@@ -1,14 +1,15 @@
 """What a trained network does on the test images of its run: `python -m mnist_lightning.evaluate RUN`."""
 
-import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_lightning.runs.files import printable
-from mnist_lightning.terminal.command import answered
+from mnist_lightning.runs.files import folder_within, printable
+from mnist_lightning.runs.run import LAST_CHECKPOINT
+from mnist_lightning.terminal.command import answered, parser_for_run
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
     from torch import Tensor
@@ -19,31 +20,27 @@ if TYPE_CHECKING:  # torch is imported only once the command line is understood
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the evaluation and draw it into the run's figures."""
-    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.evaluate", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
+    parser = parser_for_run("evaluate", __doc__, reads_data=True)
     parser.add_argument("--json", action="store_true", help="print one object")
-    parser.add_argument(
-        "--corrupted", action="store_true", help="also under the fifteen corruptions of MNIST-C (half a minute)"
-    )
-    parser.add_argument("--data", metavar="FOLDER", help="where MNIST/raw is, if not where the run found it")
+    also = "also under the fifteen corruptions of MNIST-C (half a minute)"
+    parser.add_argument("--corrupted", action="store_true", help=also)
     options = parser.parse_args(arguments)
 
     from mnist_lightning.evaluation.measures import Evaluation
     from mnist_lightning.trained import load_run
 
+    show: Callable[[str], None] = (lambda line: None) if options.json else partial(print, flush=True)
     trained = load_run(options.run)
     images, labels = trained.test_set(options.data)
     evaluation = Evaluation(trained.logits(images), labels)
     found = described(trained, evaluation)
-    if not options.json:
-        print(printable(as_text(found)), flush=True)
+    show(printable(as_text(found)))
     if options.corrupted:
-        found["corrupted"] = under_corruptions(trained, images, labels, is_shown=not options.json)
+        found["corrupted"] = under_corruptions(trained, images, labels, show)
     if options.json:
         print(json.dumps(found, indent=2, allow_nan=False), flush=True)
     folder = draw(trained, evaluation, images, found)
-    if not options.json:
-        print(f"\nfigures in {folder}")
+    show(f"\nfigures in {folder}")
     return 0
 
 
@@ -67,9 +64,9 @@ def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]
 
 def as_text(found: dict[str, Any]) -> str:
     """Return the evaluation as a person reads it."""
-    test = found["test"]
+    test, epochs = found["test"], "1 epoch" if found["epochs"] == 1 else f"{found['epochs']} epochs"
     lines = [
-        f"{found['run']}, {found['checkpoint']} after {counted(found['epochs'])}: {found['dataset']}",
+        f"{found['run']}, {found['checkpoint']} after {epochs}: {found['dataset']}",
         "",
         f"test accuracy      {test['accuracy']:.2%}, {test['errors']:,} errors in {test['total']:,} images",
         f"loss               {test['loss']:.4f}",
@@ -86,35 +83,26 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def counted(epochs: int) -> str:
-    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
-
-
 def under_corruptions(
-    trained: "TrainedRun", images: "Tensor", labels: "Tensor", is_shown: bool, seed: int = 0
+    trained: "TrainedRun", images: "Tensor", labels: "Tensor", show: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Evaluate under each corruption, seeded by `seed`, and show a line as soon as it is known."""
+    """Evaluate under each corruption, and show a line as soon as it is known."""
     from mnist_lightning.evaluation.corruptions import CORRUPTIONS, corrupted
     from mnist_lightning.evaluation.measures import Evaluation
 
-    rows = {}
-    if is_shown:
-        print("\nunder corruption  accuracy   errors")
+    rows, seed = {}, 0
+    show("\nunder corruption  accuracy   errors")
     for name in CORRUPTIONS:
         rows[name] = Evaluation(trained.logits(corrupted(images, name, seed)), labels).counts
-        if is_shown:
-            print(f"{name.replace('_', ' '):<16}{rows[name]['accuracy']:>10.2%}{rows[name]['errors']:>9,}", flush=True)
+        show(f"{name.replace('_', ' '):<16}{rows[name]['accuracy']:>10.2%}{rows[name]['errors']:>9,}")
     mean = sum(row["accuracy"] for row in rows.values()) / len(rows)
-    if is_shown:
-        print(f"{'mean':<16}{mean:>10.2%}")
+    show(f"{'mean':<16}{mean:>10.2%}")
     return {"seed": seed, "mean_accuracy": mean, "corruptions": rows}
 
 
 def draw(trained: "TrainedRun", evaluation: "Evaluation", images: "Tensor", found: dict[str, Any]) -> Path:
     """Write the figures, of another checkpoint than the last into a folder of its name, and return where."""
     from mnist_lightning.figures import of_run, report
-    from mnist_lightning.runs.files import folder_within
-    from mnist_lightning.runs.run import LAST_CHECKPOINT
 
     folder = folder_within(trained.directory, "figures")
     if trained.checkpoint.name != LAST_CHECKPOINT.name:

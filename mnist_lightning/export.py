@@ -1,22 +1,21 @@
 """Take a trained network elsewhere, as ONNX and as a torch.export program: `python -m mnist_lightning.export RUN`."""
 
-import argparse
 import copy
 import io
 import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.errors import RunError
 from mnist_lightning.runs.files import folder_within
-from mnist_lightning.terminal.command import answered
+from mnist_lightning.runs.run import LAST_CHECKPOINT
+from mnist_lightning.terminal.command import answered, check_extra, parser_for_run
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
-    from torch import Tensor, nn
+    from torch import Tensor
     from torch.export import ExportedProgram
 
     from mnist_lightning.trained import TrainedRun
@@ -24,16 +23,13 @@ if TYPE_CHECKING:  # torch is imported only once the command line is understood
 TOLERANCE = 1e-5  # largest difference of a probability from the network's own
 BATCH_SIZE = 1000  # images that are compared at once
 ALONE = 20  # images that are also compared one by one
-NEEDED = ("onnx", "onnxscript", "onnxruntime")
+NEEDED = ("onnx>=1.22", "onnxscript>=0.7", "onnxruntime>=1.24")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Say what was written, how it compares with the network, and how it is used."""
-    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.export", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
-    parser.add_argument("--data", metavar="FOLDER", help="where MNIST/raw is, if not where the run found it")
-    options = parser.parse_args(arguments)
-    check_extra()
+    options = parser_for_run("export", __doc__, reads_data=True).parse_args(arguments)
+    check_extra("export", *NEEDED)
 
     from mnist_lightning.trained import load_run
 
@@ -49,46 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def check_extra() -> None:
-    """Raise UsageError where a package of the extra can't be imported."""
-    for name in NEEDED:
-        try:
-            import_module(name)
-        except ImportError as error:
-            raise UsageError(
-                f"{name} can't be imported ({error}): python -m pip install {' '.join(NEEDED)} (the extra export)"
-            ) from error
-
-
 def write_verified(trained: "TrainedRun", images: "Tensor") -> dict[Path, float]:
     """Write both files, and return of each the largest difference of a probability from the network's own.
 
-    Neither gets its name before both were read back and compared: the two are always of one network.
-
-    Args:
-        images: what they are compared on, uint8 (N, 28, 28).
-
-    Raises:
-        RunError: one of them differs; what was there before stays.
+    Neither gets its name before both were read back and compared on `images`, uint8 (N, 28, 28): the two are always of
+    one network. Where one of them differs, what was there before stays.
     """
     program, expected = exported(trained), trained.probabilities(images)
     folder = folder_within(trained.directory, "export")
+    stem = "model" if trained.checkpoint.name == LAST_CHECKPOINT.name else trained.checkpoint.stem
     differences: dict[Path, float] = {}
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unverified-") as scratch:
         for suffix, (write, load) in FORMATS.items():
-            path = folder / f"{stem(trained.checkpoint)}{suffix}"
+            path = folder / f"{stem}{suffix}"
             write(program, Path(scratch, path.name), identity(trained))
             differences[path] = compare(load(Path(scratch, path.name)), images, expected, path)
         for path in differences:
             Path(scratch, path.name).replace(path)
     return differences
-
-
-def stem(checkpoint: Path) -> str:
-    """Return "model" for the last checkpoint, for another one its own name."""
-    from mnist_lightning.runs.run import LAST_CHECKPOINT
-
-    return "model" if checkpoint.name == LAST_CHECKPOINT.name else checkpoint.stem
 
 
 def exported(trained: "TrainedRun") -> "ExportedProgram":
@@ -97,18 +71,18 @@ def exported(trained: "TrainedRun") -> "ExportedProgram":
 
     from mnist_lightning.networks.layers import normalize
 
+    mean, std = trained.config.data.mean, trained.config.data.std
+
     class RawImages(torch.nn.Module):
-        def __init__(self, network: "nn.Module", mean: float, std: float) -> None:
+        def __init__(self) -> None:
             super().__init__()
-            self.network, self.mean, self.std = network, mean, std
+            self.network = copy.deepcopy(trained.network).to(memory_format=torch.contiguous_format)
 
         def forward(self, images: "Tensor") -> "Tensor":
-            return self.network(normalize(images, self.mean, self.std)).softmax(dim=1)
+            return self.network(normalize(images, mean, std)).softmax(dim=1)
 
-    network = copy.deepcopy(trained.network).to(memory_format=torch.contiguous_format)
-    module = RawImages(network, trained.config.data.mean, trained.config.data.std).eval()
     example = torch.zeros(2, 28, 28, dtype=torch.uint8)
-    program = torch.export.export(module, (example,), dynamic_shapes={"images": {0: torch.export.Dim("N")}})
+    program = torch.export.export(RawImages().eval(), (example,), dynamic_shapes={"images": {0: torch.export.Dim("N")}})
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names the folders of this machine
     return program
@@ -134,13 +108,8 @@ def identity(trained: "TrainedRun") -> dict[str, str]:
 def write_onnx(program: "ExportedProgram", path: Path, properties: dict[str, str]) -> None:
     import torch
 
-    onnx_program = torch.onnx.export(
-        program,
-        input_names=["images"],
-        output_names=["probabilities"],
-        dynamic_shapes={"images": {0: "N"}},
-        verbose=False,
-    )
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["probabilities"]}
+    onnx_program = torch.onnx.export(program, **names, dynamic_shapes={"images": {0: "N"}}, verbose=False)
     assert onnx_program is not None
     onnx_program.model.metadata_props.update(properties)
     onnx_program.save(str(path), external_data=False)
@@ -167,28 +136,19 @@ def write_program(program: "ExportedProgram", path: Path, properties: dict[str, 
 def load_program(path: Path) -> Callable[["Tensor"], "Tensor"]:
     import torch
 
-    module = torch.export.load(path).module()
-
-    def answer(images: "Tensor") -> "Tensor":
-        with torch.inference_mode():
-            return module(images)
-
-    return answer
+    return torch.export.load(path).module()
 
 
 FORMATS = {".onnx": (write_onnx, load_onnx), ".pt2": (write_program, load_program)}
 
 
 def compare(answer: Callable[["Tensor"], "Tensor"], images: "Tensor", expected: "Tensor", path: Path) -> float:
-    """Return the largest difference of a probability from `expected`, over all images and some of them alone.
-
-    Raises:
-        RunError: it is larger than TOLERANCE, or a prediction differs.
-    """
+    """Return the largest difference of a probability from `expected`, over all images and some of them alone."""
     import torch
 
     batches = [*images.split(BATCH_SIZE), *images[:ALONE].split(1)]
-    found = torch.cat([answer(batch) for batch in batches])
+    with torch.inference_mode():
+        found = torch.cat([answer(batch) for batch in batches])
     expected = torch.cat([expected, expected[:ALONE]])
     difference = float((found - expected).abs().max())
     others = int((found.argmax(dim=1) != expected.argmax(dim=1)).sum())

@@ -99,8 +99,7 @@ class Classifier(QuickAttributes, LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.on_test_epoch_end()
         for stage, result in self.results.items():
-            logged = {f"{stage}/loss": result["loss"], f"{stage}/accuracy": result["accuracy"]}
-            self.log_dict(logged, sync_dist=True)
+            self.log_dict({f"{stage}/{name}": result[name] for name in ("loss", "accuracy")}, sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         self.results = {stage: self._evaluation(stage) for stage in self._data.evaluation_stages}
@@ -126,11 +125,7 @@ class Classifier(QuickAttributes, LightningModule):
         return self.finite(float(mean), "training")
 
     def finite(self, loss: float, stage: str) -> float:
-        """Return `loss`.
-
-        Raises:
-            DivergedError: it is NaN or infinite.
-        """
+        """Return `loss`, unless it is NaN or infinite: then training has diverged."""
         if math.isfinite(loss):
             return loss
         raise DivergedError(
@@ -141,10 +136,6 @@ class Classifier(QuickAttributes, LightningModule):
 
 def evaluation_metrics(classes: int) -> MetricCollection:
     """Return the sum of the losses of all images, and counts int64 (classes, classes) of true by predicted class."""
-    return MetricCollection(
-        {
-            "loss": SumMetric(nan_strategy="disable"),  # a NaN is to be seen, not left out
-            "confusion": MulticlassConfusionMatrix(classes, validate_args=False),
-        },
-        compute_groups=False,
-    )
+    loss = SumMetric(nan_strategy="disable")  # a NaN is to be seen, not left out
+    confusion = MulticlassConfusionMatrix(classes, validate_args=False)
+    return MetricCollection({"loss": loss, "confusion": confusion}, compute_groups=False)

@@ -1,6 +1,5 @@
 """Which digit is on a person's own pictures: `python -m mnist_lightning.predict RUN IMAGE…`."""
 
-import argparse
 import io
 import json
 import sys
@@ -11,21 +10,16 @@ from typing import Any, BinaryIO
 
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.files import printable
-from mnist_lightning.terminal.command import answered
+from mnist_lightning.terminal.command import answered, parser_for_run
 
 AT_ONCE = 16  # pictures that are prepared and then read together
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per picture; exit status 1 where one could not be read."""
-    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.predict", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
-    parser.add_argument(
-        "images",
-        metavar="IMAGE",
-        nargs="+",
-        help="pictures of a digit each, folders of them, or - for standard input",
-    )
+    parser = parser_for_run("predict", __doc__)
+    images = "pictures of a digit each, folders of them, or - for standard input"
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help=images)
     parser.add_argument("--json", action="store_true", help="print one list of objects")
     parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw, 28×28")
     options = parser.parse_args(arguments)
@@ -46,16 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None) -> Iterator[dict[str, Any]]:
     """Yield for each picture digit, confidence, second guess and its confidence, or what is wrong with it.
 
-    Args:
-        run: see `load_run`.
-        names: of files and folders; - is standard input.
-        save_into: a folder for the pictures as the network saw them.
+    The names are of files and folders, - is standard input; pictures are saved as the network saw them.
     """
     from mnist_lightning.trained import load_run
 
     trained = load_run(run)
-    if save_into is not None:
-        make_folder(save_into)
+    try:
+        if save_into is not None:
+            save_into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"can't be made: {error.strerror}. Name another folder"
+        raise UsageError(f"--save-prepared {save_into}: {why}") from error
     left = pictures(names)
     while part := list(islice(left, AT_ONCE)):
         yield from read(trained, part, save_into)
@@ -70,8 +65,11 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
     answers: list[dict[str, Any]] = [{"file": name} for name in names]
     prepared = []
     for answer in answers:
+        source: str | BinaryIO = answer["file"]
+        if source == "-":
+            source = sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
         try:
-            picture = prepare(read_picture(standard_input() if answer["file"] == "-" else answer["file"]))
+            picture = prepare(read_picture(source))
             if save_into is not None:
                 save(picture, save_into, answer["file"])
             prepared.append(picture)
@@ -88,10 +86,6 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
     return answers
 
 
-def standard_input() -> BinaryIO:
-    return sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
-
-
 def pictures(names: Iterable[str]) -> Iterator[str]:
     """Yield `names`, in the place of a folder the pictures in it and in its folders, by their suffixes."""
     from PIL import Image
@@ -103,13 +97,6 @@ def pictures(names: Iterable[str]) -> Iterator[str]:
             continue
         found = [path for path in Path(name).rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
         yield from sorted(str(path) for path in found if not path.name.startswith(".")) or [name]
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--save-prepared {folder}: can't be made: {error.strerror}. Name another folder") from error
 
 
 def save(prepared: Any, folder: Path, name: str) -> None:

@@ -9,35 +9,23 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from mnist_lightning.runs.errors import RunError, UsageError
-from mnist_lightning.terminal.command import answered
+from mnist_lightning.terminal.command import answered, check_extra, parser_for_run
 
+NEEDED = ("starlette>=1", "uvicorn>=0.40")
 GOODBYE_SECONDS = 1  # at the end, for answers that are under way
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the page until a signal ends it.
-
-    Raises:
-        UsageError: there is no such run or host, or the extra `serve` is not installed.
-        RunError: the port is in use, or not allowed.
-    """
-    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.serve", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="where to serve; 0.0.0.0 lets other machines in (default: %(default)s)"
-    )
+    """Serve the page until a signal ends it."""
+    parser = parser_for_run("serve", __doc__)
+    where = "where to serve; 0.0.0.0 lets other machines in (default: %(default)s)"
+    parser.add_argument("--host", default="127.0.0.1", help=where)
     parser.add_argument("--port", type=port_number, default=8000, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
     options = parser.parse_args(arguments)
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"no {' and no '.join(missing)}: the page needs the extra `serve`: "
-            "python -m pip install 'starlette>=1' 'uvicorn>=0.40'"
-        )
+    check_extra("serve", *NEEDED)
     with listen(options.host, options.port) as listener:
         serve(options.run, listener, options.host, open_browser=not options.no_browser)
     return 0
@@ -50,12 +38,7 @@ def port_number(text: str) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that connections can be made to; they wait until they are served.
-
-    Raises:
-        UsageError: `host` is no address of this machine.
-        RunError: the port is in use, or not allowed.
-    """
+    """Return a socket that connections can be made to; they wait until they are served."""
     if not host:  # the system would take it for every address
         raise UsageError("--host: is empty; for this machine alone, 127.0.0.1")
     try:

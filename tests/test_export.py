@@ -6,6 +6,7 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ from conftest import PROJECT
 from test_train import fit, read
 from torch import nn
 
-from mnist_lightning import export, load_run
+from mnist_lightning import export, load_run, serve
 from mnist_lightning.runs.errors import RunError, UsageError
 
 
@@ -140,13 +141,14 @@ def test_missing_mnist_is_said_and_nothing_is_written(run: Path, tmp_path: Path)
     assert not (tmp_path / "run" / "export").exists()
 
 
-@pytest.mark.parametrize("name", export.NEEDED)
+@pytest.mark.parametrize("name", ["onnx", "onnxscript", "onnxruntime"])
 def test_missing_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UsageError, match=rf"^{name} can't be imported .*pip install onnx .* \(the extra export\)"):
+    with pytest.raises(UsageError, match=rf"^{name} can't be imported .*pip install 'onnx>.* \(the extra export\)"):
         export.main(["no run is looked for"])
 
 
-def test_extra_is_that_of_the_project() -> None:
-    extra = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["export"]
-    assert [requirement.partition(">=")[0] for requirement in extra] == list(export.NEEDED)
+@pytest.mark.parametrize("command", [export, serve])
+def test_extra_is_that_of_the_project(command: ModuleType) -> None:
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras[command.__name__.rpartition(".")[2]] == list(command.NEEDED)

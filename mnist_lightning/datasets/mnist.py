@@ -29,26 +29,16 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[
 def load(root: str | Path, search: Sequence[str | Path] = (), may_download: bool = True) -> Arrays:
     """Return MNIST from `root`, else from one of `search`, else, where it may be, downloaded into `root`.
 
-    Each place is laid out as torchvision does it, with the four files in MNIST/raw.
-
-    Returns:
-        training images (60000, 28, 28) and labels (60000,), test images (10000, 28, 28) and labels (10000,): uint8.
-
-    Raises:
-        RunError: MNIST is nowhere and can't be downloaded, or a file is damaged or unreadable.
+    Each place is laid out as torchvision does it, with the four files in MNIST/raw. The arrays are uint8: training
+    images (60000, 28, 28) and labels (60000,), test images (10000, 28, 28) and labels (10000,).
     """
     folder, looked = find(root, search)
     if folder is None:
         if not may_download:
             raise RunError("\n  ".join(["MNIST was not found.", *looked]) + "\nName its folder: --data FOLDER")
         folder = download(Path(root), looked)
-    train_images, train_labels, test_images, test_labels = (read(folder / name) for name in FILES)
-    return (
-        train_images[16:].reshape(-1, 28, 28),
-        train_labels[8:],
-        test_images[16:].reshape(-1, 28, 28),
-        test_labels[8:],
-    )
+    train, train_labels, test, test_labels = (read(folder / name) for name in FILES)  # headers of 16 and of 8 bytes
+    return train[16:].reshape(-1, 28, 28), train_labels[8:], test[16:].reshape(-1, 28, 28), test_labels[8:]
 
 
 def find(root: str | Path, search: Sequence[str | Path]) -> tuple[Path | None, list[str]]:
@@ -69,9 +59,8 @@ def read(path: Path) -> NDArray[np.uint8]:
     try:
         content = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise RunError(
-            f"{path} can't be read: {error.strerror}. Mend its permissions, or use another copy: data.search=[FOLDER]"
-        ) from error
+        mend = "Mend its permissions, or use another copy: data.search=[FOLDER]"
+        raise RunError(f"{path} can't be read: {error.strerror}. {mend}") from error
     if len(content) != size:
         damage = f"it has {len(content):,} bytes instead of {size:,}"
     elif (found := hashlib.md5(content.data, usedforsecurity=False).hexdigest()) != md5:
@@ -110,9 +99,9 @@ def fetch(root: Path) -> Path:
     socket.setdefaulttimeout(30)  # seconds without a byte; torchvision sets none and would wait for ever
     with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as scratch:
         MNIST(scratch, download=True)
-        for name in FILES:
-            read(Path(scratch) / "MNIST" / "raw" / name)
-            (Path(scratch) / "MNIST" / "raw" / name).replace(folder / name)
+        for path in [Path(scratch, "MNIST", "raw", name) for name in FILES]:
+            read(path)
+            path.replace(folder / path.name)
     return folder
 
 
@@ -131,8 +120,7 @@ def main() -> int:
     except RunError as error:
         print(error, file=sys.stderr)
         return error.status
-    folder, _ = find(*places())
-    print(f"MNIST: all four files are right, in {folder}")
+    print(f"MNIST: all four files are right, in {find(*places())[0]}")
     return 0
 
 

@@ -11,9 +11,5 @@ IMAGE_SHAPE, CLASSES = (1, 28, 28), 10  # of every image, and of every data set
 
 
 def load(name: str, root: str | Path, search: Sequence[str | Path] = (), may_download: bool = True) -> mnist.Arrays:
-    """Return the data set of that name, in the form of `mnist.load`.
-
-    Raises:
-        RunError: see `mnist.load`.
-    """
+    """Return the data set of that name, in the form of `mnist.load`."""
     return mnist.load(root, search, may_download) if name == "mnist" else load_digits()

@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 SIZE = 28
 CENTRE = (SIZE - 1) / 2
 FOG_BATCH = 8  # plasma fractals at once: 256 × 256 each, so that they stay in the cache
+Pair = tuple[Tensor | float, Tensor | float]  # of x and of y: one number for all images, or float32 (N,)
 
 
 def shot_noise(images: Tensor, generator: Generator) -> Tensor:
@@ -64,12 +65,11 @@ def motion_blur(images: Tensor, generator: Generator) -> Tensor:
 
 def shear(images: Tensor, generator: Generator) -> Tensor:
     angle = 0.4 * signs(len(images), generator)
-    return warp(images, columns=(torch.ones_like(angle), -angle.sin()), rows=(torch.zeros_like(angle), angle.cos()))
+    return warp(images, columns=(1.0, -angle.sin()), rows=(0.0, angle.cos()))
 
 
 def scale(images: Tensor, generator: Generator) -> Tensor:
-    factor, zero = torch.full((len(images),), 1 / 0.7), torch.zeros(len(images))
-    return warp(images, columns=(factor, zero), rows=(zero, factor))
+    return warp(images, columns=(1 / 0.7, 0.0), rows=(0.0, 1 / 0.7))
 
 
 def rotate(images: Tensor, generator: Generator) -> Tensor:
@@ -83,8 +83,7 @@ def brightness(images: Tensor, generator: Generator) -> Tensor:
 
 def translate(images: Tensor, generator: Generator) -> Tensor:
     down, right = (3 * signs(len(images), generator) for _ in range(2))
-    one, zero = torch.ones(len(images)), torch.zeros(len(images))
-    return warp(images, columns=(one, zero), rows=(zero, one), shift=(right, down))
+    return warp(images, columns=(1.0, 0.0), rows=(0.0, 1.0), shift=(right, down))
 
 
 def stripe(images: Tensor, generator: Generator) -> Tensor:
@@ -163,22 +162,14 @@ def signs(count: int, generator: Generator) -> Tensor:
     return torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1
 
 
-def warp(
-    images: Tensor,
-    columns: tuple[Tensor, Tensor],
-    rows: tuple[Tensor, Tensor],
-    shift: tuple[Tensor, Tensor] | tuple[float, float] = (0.0, 0.0),
-) -> Tensor:
+def warp(images: Tensor, columns: Pair, rows: Pair, shift: Pair = (0.0, 0.0)) -> Tensor:
     """Fetch each pixel (x, y), seen from the centre, from (columns · (x, y), rows · (x, y)) + shift, bilinearly.
 
-    Outside of the images it is black.
-
-    Args:
-        columns, rows: each two weights float32 (N,), of x and of y.
-        shift: to the right and down, in pixels.
+    The shift is in pixels, to the right and down. Outside of the images it is black.
     """
-    right, down = (torch.as_tensor(by).expand(len(images)) / CENTRE for by in shift)
-    matrices = torch.stack([*columns, right, *rows, down], dim=1).view(-1, 2, 3)
+    right, down = (by / CENTRE for by in shift)
+    parts = [torch.as_tensor(part).expand(len(images)) for part in (*columns, right, *rows, down)]
+    matrices = torch.stack(parts, dim=1).view(-1, 2, 3)
     grid = F.affine_grid(matrices, [len(images), 1, SIZE, SIZE], align_corners=True)
     return F.grid_sample(images[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)[:, 0]
 

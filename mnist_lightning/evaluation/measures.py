@@ -6,12 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    multiclass_confusion_matrix,
-    multiclass_f1_score,
-    multiclass_precision,
-    multiclass_recall,
-)
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 BINS = 15  # of confidence, as Guo et al. 2017, "On Calibration of Modern Neural Networks", have them
 
@@ -36,24 +31,14 @@ class Reliability:
 
 
 def counts(confusion: Tensor, loss: float) -> dict[str, Any]:
-    """Return accuracy (fraction), errors and total (images) and loss, as results.json has them.
-
-    Args:
-        confusion: int64 (classes, classes), true by predicted class.
-        loss: the mean over the images.
-    """
+    """Return accuracy (fraction), errors, total (images) and mean loss from counts, true by predicted class."""
     total = int(confusion.sum())
     errors = total - int(confusion.trace())
     return {"accuracy": (total - errors) / total, "errors": errors, "total": total, "loss": loss}
 
 
 class Evaluation:
-    """The answers of a network on labelled images.
-
-    Args:
-        logits: float32 (N, classes).
-        labels: int64 (N,).
-    """
+    """The answers of a network, logits float32 (N, classes), on images with `labels`, int64 (N,)."""
 
     def __init__(self, logits: Tensor, labels: Tensor) -> None:
         self.labels = labels
@@ -66,23 +51,18 @@ class Evaluation:
 
     def per_class(self) -> list[dict[str, Any]]:
         """Return for each class its number of images, precision, recall and F1 score (fractions)."""
-        scores = [
-            score(self.predicted, self.labels, self.classes, average="none").tolist()
-            for score in (multiclass_precision, multiclass_recall, multiclass_f1_score)
-        ]
-        images = self.confusion.sum(dim=1).tolist()
+        right, images, read = self.confusion.diagonal(), self.confusion.sum(dim=1), self.confusion.sum(dim=0)
+        scores = [right / of.clamp(min=1) for of in (read, images, (images + read) / 2)]
         names = ("class", "images", "precision", "recall", "f1")
-        return [dict(zip(names, row, strict=True)) for row in zip(range(self.classes), images, *scores, strict=True)]
+        columns = [column.tolist() for column in (torch.arange(self.classes), images, *scores)]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def reliability(self, bins: int = BINS) -> Reliability:
         """Return accuracy against confidence."""
         bin_of_each = (self.confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)  # bins are open below
         counts = bin_of_each.bincount(minlength=bins)
-        means = [
-            bin_of_each.bincount(values.double(), minlength=bins) / counts.clamp(min=1)
-            for values in (self.confidence, ~self.is_error)
-        ]
-        return Reliability(counts, *(mean.float() for mean in means))
+        sums = (bin_of_each.bincount(of.double(), minlength=bins) for of in (self.confidence, ~self.is_error))
+        return Reliability(counts, *((one / counts.clamp(min=1)).float() for one in sums))
 
     def most_confused(self, most: int = 10) -> list[dict[str, int]]:
         """Return the pairs of classes that were confused most often, in one direction: true, predicted, count."""

@@ -18,11 +18,7 @@ MOST_MAPS = 20  # of one layer, filters too
 
 
 def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int = 5) -> Figure:
-    """Draw images, dark where the value is high, each below its caption of up to two lines.
-
-    Args:
-        images: (N, H, W): uint8, or others of any range; there may be none.
-    """
+    """Draw images, (N, H, W), uint8 or of any range, dark where values are high, below captions of up to two lines."""
     rows = max(-(-len(images) // columns), 1)
     figure, axes = sheet(1.2 * columns - 0.2, 1.5 * rows, inches=1, title=title)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
@@ -34,11 +30,7 @@ def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int
 
 
 def filters(weights: NDArray[np.float32], title: str) -> Figure:
-    """Draw the kernels of a layer, blue where they look for ink and red where for paper, on one scale.
-
-    Args:
-        weights: (N, H, W), of which the first 20 are drawn.
-    """
+    """Draw the first 20 kernels, (N, H, W), on one scale, blue where they look for ink and red where for paper."""
     weights = weights[:MOST_MAPS]
     columns, strongest = min(len(weights), 5), float(np.abs(weights).max()) or 1.0
     rows = -(-len(weights) // columns)
@@ -54,11 +46,7 @@ def filters(weights: NDArray[np.float32], title: str) -> Figure:
 
 
 def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str) -> Figure:
-    """Draw what each layer makes of one image, dark where the value is high, each layer on a scale of its own.
-
-    Args:
-        layers: a layer's name and its output, (channels, H, W); of each the first 20 channels are drawn.
-    """
+    """Draw the first 20 channels of each layer's output, (channels, H, W), by its name, each layer on its own scale."""
     columns = 10
     rows = [-(-min(len(maps), MOST_MAPS) // columns) for _, maps in layers]
     tops = np.cumsum([0.5, *(1.08 * count + 0.6 for count in rows)])

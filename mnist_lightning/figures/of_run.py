@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -17,17 +17,12 @@ from mnist_lightning.runs.files import write_atomically
 
 DOTS_PER_INCH = 150
 INK, MUTED, ACCENT = "#1f2933", "#7b8794", "#1f6feb"
-COLORS = [matplotlib.colormaps["tab10"](digit) for digit in range(10)]
 
 matplotlib.rcParams["svg.hashsalt"] = "mnist-lightning"  # the same figure gives the same file
 
 
 def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
-    """Draw accuracy after each epoch with a dashed line at the last value, as the tutorial does.
-
-    Args:
-        accuracies: fractions, of epochs 1, 2, ….
-    """
+    """Draw accuracy, a fraction, after epochs 1, 2, … with a dashed line at the last value, as the tutorial does."""
     percent = 100 * np.asarray(accuracies)
     epochs = np.arange(1, len(percent) + 1)
     figure, axes = one_chart(title, "epoch", "test accuracy (%)", size=(7, 4.2))
@@ -41,19 +36,14 @@ def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
         f"{percent[-1]:.2f} %", (1, percent[-1]), xytext=(5, 0), textcoords="offset points", color=ACCENT,
         fontsize=11, va="center", xycoords=axes.get_yaxis_transform(), annotation_clip=False,
     )  # fmt: skip
-    margin = max(0.15 * (percent.max() - percent.min()), 0.1)
-    axes.set_ylim(percent.min() - margin, percent.max() + 1.5 * margin)
-    axes.set_xlim(0.5, len(percent) + 0.5)
+    margin = max(0.15 * np.ptp(percent), 0.1)
+    axes.set(xlim=(0.5, len(percent) + 0.5), ylim=(percent.min() - margin, percent.max() + 1.5 * margin))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
 
 
 def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
-    """Draw how often each true class was read as which: counts, coloured by their share of the row.
-
-    Args:
-        counts: (classes, classes), true by predicted.
-    """
+    """Draw how often each true class (rows) was read as which (columns): counts, coloured by their share of the row."""
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     figure, axes = one_chart(title, "read as", "true digit", size=(5.6, 5.2))
     axes.imshow(shares**0.4, cmap="Blues", vmin=0, vmax=1)  # the root, so that a single error can still be seen
@@ -61,11 +51,10 @@ def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
         if count:
             color = "white" if shares[y, x] > 0.3 else INK
             axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=10, color=color)
-    right = counts.diagonal() / counts.sum(axis=1).clip(min=1)
-    axes.set_xticks(range(len(counts)))
-    axes.set_yticks(range(len(counts)))
+    classes = range(len(counts))
+    axes.set(xticks=classes, yticks=classes)
     beside = axes.secondary_yaxis("right")
-    beside.set_yticks(range(len(counts)), [f"{share:.1%}" for share in right])
+    beside.set_yticks(classes, [f"{share:.1%}" for share in shares.diagonal()])
     beside.set_ylabel("of these read correctly", color=INK, fontsize=11)
     beside.tick_params(colors=INK, labelsize=10, length=0)
     beside.spines[:].set_visible(False)
@@ -76,18 +65,13 @@ def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
 
 
 def precision_recall(precision: NDArray[np.float32], recall: NDArray[np.float32], title: str) -> Figure:
-    """Draw precision against recall for each class.
-
-    Args:
-        precision, recall: fractions, (classes, thresholds), by rising threshold.
-    """
+    """Draw precision against recall for each class: fractions, (classes, thresholds), by rising threshold."""
     figure, axes = one_chart(title, "recall (%)", "precision (%)")
     for digit, (p, r) in enumerate(zip(100 * precision, 100 * recall, strict=True)):
-        axes.plot(r, p, ".-", color=COLORS[digit % 10], linewidth=1.8, label=str(digit), markevery=[0])
+        axes.plot(r, p, ".-", color=f"C{digit}", linewidth=1.8, label=str(digit), markevery=[0])
     reached = (precision > 0.9) & (recall > 0.9)  # the corner where curves of good networks part
-    low = 90.0 if reached.any(axis=1).all() else 0.0
-    axes.set_xlim(low, 100.2 if low else 102)
-    axes.set_ylim(low, 100.2 if low else 102)
+    limits = (90, 100.2) if reached.any(axis=1).all() else (0, 102)
+    axes.set(xlim=limits, ylim=limits)
     axes.legend(title="digit", frameon=False, ncols=2, loc="lower left", labelcolor=INK).get_title().set_color(INK)
     return figure
 
@@ -95,12 +79,7 @@ def precision_recall(precision: NDArray[np.float32], recall: NDArray[np.float32]
 def reliability(
     counts: NDArray[np.int64], confidence: NDArray[np.float32], accuracy: NDArray[np.float32], title: str
 ) -> Figure:
-    """Draw accuracy against confidence in bins of equal width, and below how many images each bin has.
-
-    Args:
-        counts: images, (bins,).
-        confidence, accuracy: fractions, means of the bin, (bins,).
-    """
+    """Draw the mean accuracy against the mean confidence, fractions, in bins of equal width, and below their images."""
     figure = Figure(figsize=(5.4, 5))
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -110,12 +89,11 @@ def reliability(
     upper.bar(middles[filled], 100 * accuracy[filled], 0.9 * width, color=ACCENT, alpha=0.85, label="accuracy")
     upper.plot(100 * confidence[filled], 100 * confidence[filled], "o", color=INK, markersize=4, label="confidence")
     upper.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2)
-    upper.set_ylim(0, 100)
     upper.legend(frameon=False, loc="upper left", labelcolor=INK)
     lower.bar(middles, counts, 0.9 * width, color=MUTED)
     lower.set_yscale("symlog", linthresh=1)
+    upper.set(xlim=(0, 100), ylim=(0, 100))
     lower.set_ylim(bottom=0)
-    lower.set_xlim(0, 100)
     style(upper, title, "", "read correctly (%)")
     style(lower, "", "confidence (%)", "images")
     return figure
@@ -130,33 +108,26 @@ def one_chart(title: str, across: str, up: str, size: tuple[float, float] = (5.4
     return figure, axes
 
 
-def style(axes: Axes, title: str, across: str, up: str) -> None:
+def style(axes: Axes, title: str, across: str, up: str, grid: Literal["x", "y"] = "y") -> None:
     axes.set_title(title, loc="left", color=INK, fontsize=12)
     axes.set_xlabel(across, color=INK, fontsize=11)
     axes.set_ylabel(up, color=INK, fontsize=11)
-    axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
+    axes.grid(axis=grid, color="#e4e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, labelsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
 
 
-def save(figure: Figure, path: Path) -> NDArray[np.uint8]:
-    """Write `figure` as `path`.png, and return its pixels, uint8 (H, W, 3)."""
+def save(figure: Figure, path: Path, as_svg: bool = False) -> NDArray[np.uint8]:
+    """Write `figure` as `path`.png, and as .svg too where asked, and return its pixels, uint8 (H, W, 3)."""
     pixels = draw(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path.with_suffix(".png"), lambda file: Image.fromarray(pixels).save(file, "PNG"))
+    if as_svg:
+        options: dict[str, Any] = {"format": "svg", "facecolor": "white", "metadata": {"Date": None}}
+        write_atomically(path.with_suffix(".svg"), lambda file: figure.savefig(file, **options))
     return pixels
-
-
-def save_as_svg(figure: Figure, path: Path) -> None:
-    """Write `figure` as `path`.svg."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    def write(file: IO[bytes]) -> None:
-        figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
-
-    write_atomically(path.with_suffix(".svg"), write)
 
 
 def draw(figure: Figure) -> NDArray[np.uint8]:

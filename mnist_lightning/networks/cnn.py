@@ -1,6 +1,7 @@
 """The tutorial's convolutional network."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -22,9 +23,6 @@ class CNN(nn.Module):
         pooling: "max" or "avg".
         image_size: side of the square input images, in pixels.
         classes: number of logits.
-
-    Raises:
-        ValueError: a kernel or a pooling window is larger than what reaches it.
     """
 
     def __init__(
@@ -41,17 +39,12 @@ class CNN(nn.Module):
             raise ValueError(f"pooling={pooling!r}: must be one of {', '.join(POOLINGS)}")
         check_sizes(len(channels), kernel_size, padding, image_size)
         layers: list[nn.Module] = []
-        depth = 1  # MNIST is grey
-        for width in channels:
+        for depth, width in pairwise([1, *channels]):  # MNIST is grey
             layers += [nn.Conv2d(depth, width, kernel_size, padding=padding), POOLINGS[pooling](2), nn.ReLU()]
-            depth = width
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(self._flattened_size(image_size), classes))
-
-    def _flattened_size(self, image_size: int) -> int:
-        """Send one image through the features and count what comes out: nobody computes the 320 by hand."""
-        with torch.no_grad():
-            return self.features(torch.zeros(1, 1, image_size, image_size)).numel()
+        with torch.no_grad():  # one image is sent through the features: nobody computes the 320 by hand
+            flattened = self.features(torch.zeros(1, 1, image_size, image_size)).numel()
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(flattened, classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float (N, classes), of normalized images, float (N, 1, image_size, image_size)."""
@@ -59,11 +52,7 @@ class CNN(nn.Module):
 
 
 def check_sizes(convolutions: int, kernel_size: int, padding: int | str, image_size: int) -> None:
-    """Follow the side of a square image through convolutions and 2×2 poolings.
-
-    Raises:
-        ValueError: it does not fit a layer; the message names it and the sizes.
-    """
+    """Follow the side of a square image through convolutions and 2×2 poolings, and refuse what does not fit a layer."""
     size = image_size
     for layer in range(1, convolutions + 1):
         margin = padding if isinstance(padding, int) else (kernel_size - 1 if padding == "same" else 0) / 2

@@ -43,10 +43,8 @@ def application(trained: "TrainedRun", host: str = "127.0.0.1") -> Starlette:
     """Return the server of the drawing page.
 
     GET / is the page, GET /run says what run it is, and POST /predict, a picture's file, says which digit is on it.
-    What is wrong with a request is answered by {"error": one line}, but for what is not HTTP at all.
-
-    Args:
-        host: the name or address that it is served by, beside those of this machine itself.
+    What is wrong with a request is answered by {"error": one line}, but for what is not HTTP at all. The server has the
+    name or address `host`, beside those of this machine itself.
     """
     names = LOCAL_NAMES | {in_url(host).lower()}
     app = Starlette(
@@ -57,10 +55,8 @@ def application(trained: "TrainedRun", host: str = "127.0.0.1") -> Starlette:
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=partial(guarded, names))],
-        exception_handlers={
-            HTTPException: explained, PictureError: unreadable, ClientDisconnect: left, Exception: failed
-        },
-    )  # fmt: skip
+        exception_handlers=dict.fromkeys((HTTPException, PictureError, ClientDisconnect, Exception), explained),
+    )
     app.router.redirect_slashes = False
     return app
 
@@ -74,14 +70,8 @@ async def run(trained: "TrainedRun", request: Request) -> Response:
     epochs = (peek(trained.directory) or {}).get("epochs", [])
     reached = [epoch.get("test_accuracy") for epoch in epochs if epoch["epoch"] == trained.epochs]
     accuracy = reached[-1] if reached and isinstance(reached[-1], float) and 0 <= reached[-1] <= 1 else None
-    return JSONResponse(
-        {
-            "name": trained.config.name,
-            "checkpoint": str(trained.checkpoint),
-            "epochs": trained.epochs,
-            "accuracy": accuracy,
-        }
-    )
+    about = {"name": trained.config.name, "checkpoint": str(trained.checkpoint), "epochs": trained.epochs}
+    return JSONResponse(about | {"accuracy": accuracy})
 
 
 async def predict(trained: "TrainedRun", turns: asyncio.Semaphore, request: Request) -> Response:
@@ -95,22 +85,14 @@ async def predict(trained: "TrainedRun", turns: asyncio.Semaphore, request: Requ
 
 
 def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
-    """Return the digit, the ten probabilities and the 28×28 greys that the network sees; null each where it is blank.
-
-    Raises:
-        PictureError: it is no picture, or too large.
-    """
+    """Return the digit, the ten probabilities and the 28×28 greys that the network sees; null where it is blank."""
     grey = read_picture(BytesIO(file), FORMATS, MOST_PIXELS)
     try:
         prepared = prepare(grey)
     except PictureError:  # blank
         return {"digit": None, "probabilities": None, "prepared": None}
-    [probabilities] = trained.probabilities(prepared)
-    return {
-        "digit": int(probabilities.argmax()),
-        "probabilities": probabilities.tolist(),
-        "prepared": prepared.tolist(),
-    }
+    likely = trained.probabilities(prepared)[0].tolist()
+    return {"digit": likely.index(max(likely)), "probabilities": likely, "prepared": prepared.tolist()}
 
 
 async def guarded(names: set[str], request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -140,19 +122,11 @@ def in_url(address: str) -> str:
 
 
 async def explained(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-async def unreadable(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 422)
-
-
-async def left(request: Request, error: Exception) -> Response:
-    """Nobody waits for an answer any more, as after a reload of the page."""
-    return Response(status_code=400)
-
-
-async def failed(request: Request, error: Exception) -> Response:
-    """Answer a fault of this program; its traceback is on the terminal."""
+    """Answer what is wrong: with the request, or with this program, whose traceback is on the terminal."""
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    if isinstance(error, PictureError):
+        return JSONResponse({"error": str(error)}, 422)
+    if isinstance(error, ClientDisconnect):  # nobody waits for an answer any more, as after a reload of the page
+        return Response(status_code=400)
     return JSONResponse({"error": "the server failed: its terminal says why"}, 500)

@@ -45,10 +45,7 @@ class FoundRuns:
 def load_runs(*places: str | Path) -> "pd.DataFrame":
     """Return all runs below some folders, a row each: COLUMNS, and the settings in which the runs differ.
 
-    Accuracies are fractions. What can't be read is left out with a warning.
-
-    Raises:
-        UsageError: there is no run, or none that can be read.
+    Accuracies are fractions. What can't be read is left out with a warning; it is a UsageError if nothing can.
     """
     found = find(map(Path, places))
     for line in found.skipped:
@@ -58,11 +55,7 @@ def load_runs(*places: str | Path) -> "pd.DataFrame":
 
 
 def find(places: Iterable[Path]) -> FoundRuns:
-    """Read all runs below `places`, also behind links; what can't be read is skipped.
-
-    Raises:
-        UsageError: there is no run, or none that can be read.
-    """
+    """Read all runs below `places`, also behind links; what can't be read is skipped."""
     places = [place.parent.parent if place.suffix == ".ckpt" else place for place in places]
     seen: set[Path] = set()
     jobs: dict[Path, Job] = {}
@@ -106,10 +99,10 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
     results, path = read_results(directory), directory / CONFIG_FILE
     settings = experiment(read_settings(path)) if path.exists() else {}  # it may end before it writes one
     status = results["status"]
-    if status == "running" and not is_in_use(directory):
-        status = "killed"
     if is_pruned and status != "finished":
         status = "pruned"
+    elif status == "running" and not is_in_use(directory):
+        status = "killed"
     row = {
         "directory": str(directory),
         "dataset": str(settings["data.dataset"]) if "data.dataset" in settings else None,

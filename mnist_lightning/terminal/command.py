@@ -1,25 +1,47 @@
 """How a command ends: with the right exit status, and with one message where a person can mend it."""
 
+import argparse
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
-from mnist_lightning.runs.errors import Interrupted, RunError
+from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.files import printable
 from mnist_lightning.runs.run import is_main_process
+
+
+def parser_for_run(name: str, description: str | None, reads_data: bool = False) -> argparse.ArgumentParser:
+    """Return the command line of a command on a trained run, to which the command adds its own options."""
+    parser = argparse.ArgumentParser(prog=f"python -m mnist_lightning.{name}", description=description)
+    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
+    if reads_data:
+        parser.add_argument("--data", metavar="FOLDER", help="where MNIST/raw is, if not where the run found it")
+    return parser
+
+
+def check_extra(extra: str, *requirements: str) -> None:
+    """Refuse what needs an extra that is not installed, naming all that it consists of."""
+    for requirement in requirements:
+        name = requirement.partition(">")[0]
+        try:
+            import_module(name)
+        except ImportError as error:
+            packages = " ".join(f"'{one}'" for one in requirements)
+            install = f"python -m pip install {packages} (the extra {extra})"
+            raise UsageError(f"{name} can't be imported ({error}): {install}") from error
 
 
 @contextmanager
 def answered(ends_process: bool = True) -> Iterator[None]:
     """End the process with status 1 where the work failed, 2 where it was asked wrongly, 128 + its number by a signal.
 
-    Args:
-        ends_process: else errors are left to what called this, as a launcher that does several jobs in one process.
+    With `ends_process=False` errors are left to the caller, such as a launcher that does several jobs in one process.
     """
     if not ends_process:
         yield
@@ -37,15 +59,12 @@ def answered(ends_process: bool = True) -> Iterator[None]:
     except BrokenPipeError:  # nobody reads any more, as after `| head`: no error, but not the whole job either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except RunError as error:
+    except (RunError, Interrupted) as error:
         say(error)
         sys.exit(error.status)
     except OSError as error:  # a full or failing disk; train.log has the traceback where there is room for it
         say(f"{error.filename or 'a file'} can't be read or written: {error.strerror or error}")
         sys.exit(1)
-    except Interrupted as stop:
-        say(stop)
-        sys.exit(stop.status)
 
 
 def quiet_about_disks(failure: threading.ExceptHookArgs) -> None:
@@ -57,9 +76,9 @@ def quiet_about_disks(failure: threading.ExceptHookArgs) -> None:
 def say(error: object) -> None:
     """Print what went wrong, after the name of the command as it was typed."""
     program = Path(sys.argv[0])
-    name = (
-        f"python -m {program.parent.name}.{program.stem}" if program.parent.name == "mnist_lightning" else program.name
-    )
+    name, folder = program.name, program.parent.name
+    if folder == "mnist_lightning":
+        name = f"python -m {folder}.{program.stem}"
     if is_main_process():
         print(f"{name}: {printable(str(error))}", file=sys.stderr)
 

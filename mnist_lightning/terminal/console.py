@@ -65,10 +65,10 @@ def opening(run: Run) -> str:
 def closing(run: Run) -> str:
     """Say how the run ended, where it is, and what can be done with it."""
     results, lines = run.results, [""]
-    if test := results["test"]:
-        lines += [f"test accuracy  {test['accuracy']:.2%}, {test['errors']:,} errors in {test['total']:,} images"]
-    if val := results["val"]:
-        lines += [f"val accuracy   {val['accuracy']:.2%}, {val['errors']:,} errors in {val['total']:,} images"]
+    for stage in ("test", "val"):
+        if of := results[stage]:
+            numbers = f"{of['accuracy']:.2%}, {of['errors']:,} errors in {of['total']:,} images"
+            lines.append(f"{f'{stage} accuracy':<15}{numbers}")
     lines += [
         f"time           {run.total_seconds:.1f} s, of which training and test {results['fit_seconds']:.1f} s",
         f"run            {run.directory}",

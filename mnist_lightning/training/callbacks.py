@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from mnist_lightning.networks.layers import layer_table
@@ -55,16 +55,12 @@ class Progress(ProgressBar):
         if not self.enabled:
             return
         self.bar = RichProgress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[loss]}"),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
+            "epoch {task.fields[epoch]}", BarColumn(), MofNCompleteColumn(), "{task.fields[loss]}",
+            "{task.fields[speed]}", TimeRemainingColumn(),
             console=console.CONSOLE,
             transient=True,  # the line of the epoch takes its place
             auto_refresh=False,  # a refreshing thread would take a core from the arithmetic
-        )
+        )  # fmt: skip
         self.bar.start()
         epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.task = self.bar.add_task("", total=trainer.num_training_batches, epoch=epoch, loss="", speed="")
@@ -77,13 +73,11 @@ class Progress(ProgressBar):
             loss = f"loss {module.latest_loss:.4f}"
             self.bar.update(self.task, completed=batch_idx + 1, loss=loss, speed=speed, refresh=True)
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if self.enabled:
+    def on_train_epoch_end(self, *_: Any, **__: Any) -> None:
+        if hasattr(self, "bar"):
             self.bar.stop()
 
-    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        if self.enabled and hasattr(self, "bar"):
-            self.bar.stop()
+    on_exception = on_train_epoch_end
 
 
 class Figures(Callback):
@@ -108,8 +102,8 @@ class Figures(Callback):
         accuracies = [epoch["test_accuracy"] for epoch in epochs]
         if None not in accuracies:
             drawn["accuracy"] = of_run.accuracy_curve(accuracies, title)
-            of_run.save_as_svg(drawn["accuracy"], self.directory / "accuracy")
-        pixels = {name: of_run.save(figure, self.directory / name) for name, figure in drawn.items()}
+        folder = self.directory
+        pixels = {name: of_run.save(figure, folder / name, name == "accuracy") for name, figure in drawn.items()}
         if isinstance(trainer.logger, RunLogger):
             trainer.logger.log_figures(pixels, trainer.global_step)
             trainer.logger.log_precision_recall(evaluation, trainer.global_step)

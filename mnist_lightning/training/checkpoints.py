@@ -30,23 +30,15 @@ class RunCheckpoint(ModelCheckpoint):
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the checkpoint, seals it and renames, so that the one before stays whole until the new one is.
 
-    Lightning's own goes through the system's temporary directory, from where a move to another disk is a copy.
-
-    Args:
-        directory: the run directory, wherever the checkpoints are.
+    Lightning's own goes through the system's temporary directory, from where a move to another disk is a copy. The
+    `directory` is the run's, wherever the checkpoints are.
     """
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
-        self.directory = directory
-        self.seal = Seal(directory)
+        self.directory, self.seal = directory, Seal(directory)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `checkpoint`.
-
-        Raises:
-            RunError: the disk is full or can't be written.
-        """
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ record of a kind that it finds. torch's SummaryWriter.add_hparams makes a furthe
 
 import hashlib
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
@@ -19,9 +18,10 @@ STATUS = {"success": api_pb2.STATUS_SUCCESS, "failed": api_pb2.STATUS_FAILURE}
 START, END = ".hparams-start", ".hparams-end"  # how the names of the two event files end
 
 
-def write_start(directory: Path, settings: Mapping[str, bool | int | float | str], group: str) -> None:
-    """Write the settings of a run that begins; runs of one `group`, equal but for the seed, are one row of the tab."""
-    write(directory, START, summary_v2.hparams_pb(dict(settings), trial_id=group, start_time_secs=time.time()))
+def write_start(directory: Path, settings: dict[str, bool | int | float | str], name: str, fingerprint: str) -> None:
+    """Write the settings of a run that begins; runs that differ in nothing but the seed are one row of the tab."""
+    group = f"{name} {hashlib.sha256(fingerprint.encode()).hexdigest()[:8]}"
+    write(directory, START, summary_v2.hparams_pb(settings, trial_id=group, start_time_secs=time.time()))
     remove(directory, END)
 
 
@@ -29,12 +29,8 @@ def write_end(directory: Path, status: str) -> None:
     """Write how the run ended, "success" or "failed", in place of what was written before."""
     end = plugin_data_pb2.SessionEndInfo(status=STATUS[status], end_time_secs=time.time())
     data = plugin_data_pb2.HParamsPluginData(session_end_info=end)
-    value = Summary.Value(
-        tag=metadata.SESSION_END_INFO_TAG,
-        metadata=metadata.create_summary_metadata(data),
-        tensor=metadata.NULL_TENSOR,
-    )
-    write(directory, END, Summary(value=[value]))
+    about, tag = metadata.create_summary_metadata(data), metadata.SESSION_END_INFO_TAG
+    write(directory, END, Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)]))
 
 
 def write_killed(directory: Path) -> None:
@@ -53,8 +49,3 @@ def write(directory: Path, suffix: str, summary: Summary) -> None:
 def remove(directory: Path, suffix: str) -> None:
     for file in directory.glob(f"events.out.tfevents.*{suffix}"):
         file.unlink()
-
-
-def group_name(name: str, fingerprint: str) -> str:
-    """Return a name that runs share which differ in nothing but the seed."""
-    return f"{name} {hashlib.sha256(fingerprint.encode()).hexdigest()[:8]}"

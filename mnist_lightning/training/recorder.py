@@ -14,17 +14,15 @@ from mnist_lightning.runs.weights import weights_sha256
 from mnist_lightning.terminal import console
 
 
-def seed_of(*numbers: int) -> int:
-    """Mix whole numbers to one seed, 0 to 2**64 - 1, as numpy's SeedSequence does."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+def position(trainer: Trainer) -> str:
+    """Return which epoch it is, of how many: " 2/10"."""
+    return f"{trainer.current_epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"
 
 
 class Recorder(Callback):
     """Keeps results.json, written at each epoch's end and at the end. Its state goes with the weights.
 
-    Args:
-        run: what is recorded.
-        when_accepted: called when training begins: all settings are right then.
+    When training begins, all settings are right: then `when_accepted` is called.
     """
 
     def __init__(self, run: Run, when_accepted: Callable[[], None] = lambda: None) -> None:
@@ -48,7 +46,8 @@ class Recorder(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         # Everything random in an epoch is a function of (seed, epoch, device): so a resumed run goes on bit for bit.
-        torch.manual_seed(seed_of(self.run.results["seed"], trainer.current_epoch, trainer.global_rank))
+        numbers = (self.run.results["seed"], trainer.current_epoch, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
         self.epoch_started = time.perf_counter()
         if not self.run.is_under_way:
             self.run.is_under_way = True
@@ -58,26 +57,22 @@ class Recorder(Callback):
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = batch_idx + 1
         if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            epoch = f"{trainer.current_epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"
-            log.debug(f"epoch {epoch}  step {step}/{trainer.num_training_batches}  loss {module.latest_loss:.4f}")
+            steps = f"{step}/{trainer.num_training_batches}"
+            log.debug(f"epoch {position(trainer)}  step {steps}  loss {module.latest_loss:.4f}")
 
     def on_train_epoch_end(self, trainer: Trainer, module: Any) -> None:
         seconds = time.perf_counter() - self.epoch_started
-        val, test = module.results.get("val"), module.results.get("test")
+        evaluated = {stage: module.results.get(stage, {}) for stage in ("test", "val")}
         epoch = {
             "epoch": trainer.current_epoch + 1,
             "train_loss": module.train_loss(),
-            "test_loss": test and test["loss"],
-            "test_accuracy": test and test["accuracy"],
-            "val_loss": val and val["loss"],
-            "val_accuracy": val and val["accuracy"],
+            **{f"{stage}_{name}": of.get(name) for stage, of in evaluated.items() for name in ("loss", "accuracy")},
             "learning_rate": module.learning_rate,
             "seconds": round(seconds, 3),
         }
         self.run.results["epochs"].append(epoch)
         self._record(module)
-        parts = [f"epoch {epoch['epoch']:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"]
-        parts += [f"train loss {epoch['train_loss']:.4f}"]
+        parts = [f"epoch {position(trainer)}", f"train loss {epoch['train_loss']:.4f}"]
         for stage, result in module.results.items():
             parts += [f"{stage} loss {result['loss']:.4f}", f"{stage} accuracy {result['accuracy']:.2%}"]
         log.info("  ".join([*parts, f"{seconds:.1f} s"]))
@@ -93,8 +88,7 @@ class Recorder(Callback):
 
     def _record(self, module: Any) -> None:
         self.run.results["fit_seconds"] = round(self.fit_seconds, 3)
-        self.run.results["test"] = module.results.get("test")
-        self.run.results["val"] = module.results.get("val")
+        self.run.results |= {stage: module.results.get(stage) for stage in ("test", "val")}
         self.run.results["weights_sha256"] = weights_sha256(module.network.state_dict())
         self.run.save()
 

@@ -32,9 +32,8 @@ CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart
 class RunLogger(TensorBoardLogger):
     """TensorBoard's event file directly in the run directory: then the run's name is its path under runs/.
 
-    Args:
-        directory: the run directory. Of a resumed run, what was logged after its checkpoint is taken back.
-        hparams: the settings that are columns of the HPARAMS tab; those that a run has not are left out.
+    Of a resumed run, what was logged after its checkpoint is taken back. The settings `hparams` are columns of the
+    HPARAMS tab; those that a run has not are left out.
     """
 
     NAME_HPARAMS_FILE = "config.yaml"  # stands there already, so Lightning writes no second, empty one
@@ -51,7 +50,7 @@ class RunLogger(TensorBoardLogger):
         settings = experiment(params)
         chosen = {key: settings[key] for key in self.columns if key in settings}
         row = {key: value if isinstance(value, bool | int | float) else str(value) for key, value in chosen.items()}
-        hparams.write_start(Path(self.root_dir), row, hparams.group_name(params["name"], fingerprint(settings)))
+        hparams.write_start(Path(self.root_dir), row, params["name"], fingerprint(settings))
         self.experiment.add_custom_scalars(CHARTS)
         self.log_text("command", shlex.join(["python", *sys.argv]))
         self.log_text("configuration", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
