@@ -23,14 +23,14 @@ def main(config: DictConfig) -> None:
     with answered(ends_process=not compose.is_in_process_job()), compose.explained():
         if config.get("resume") is not None:
             run = Run.open(str(config.resume), is_trusted=config.trust)
-            config = compose.resumed(run, compose.typed_overrides())
+            config = compose.resumed(run)
             build.everything(config)
         else:
             if config.output_dir and is_main_process():
                 check_free(config.output_dir)
             build.everything(config)
             run = Run.create(config.output_dir, config.name, config.seed)
-        if run.is_finished and len(run.results["epochs"]) >= config.trainer.max_epochs:
+        if run.results["status"] == "finished" and len(run.results["epochs"]) >= config.trainer.max_epochs:
             print(f"{run.directory} has its {config.trainer.max_epochs} epochs; for more, add trainer.max_epochs=N")
             return
         with run:
@@ -45,15 +45,17 @@ def train(config: DictConfig, run: Run) -> None:
     import torch
     from lightning.pytorch import seed_everything
 
-    from mnist_lightning.terminal import console
+    from mnist_lightning.module import Classifier
+    from mnist_lightning.terminal.console import closing
     from mnist_lightning.training import lean
     from mnist_lightning.training.recorder import Recorder
 
-    console.set_up()
     seed_everything(config.seed, verbose=False)
     torch.backends.cudnn.deterministic = True  # a run is a function of its configuration, on a GPU too
 
-    module = build.module(config)
+    network = build.make("model", config.model)
+    optimizer, scheduler = (check.described(group, config[group]) for group in ("optimizer", "scheduler"))
+    module = Classifier(network, optimizer, scheduler)
     data = build.make("data", config.data)
     data.prepare_data()  # missing or damaged files stop the run here
     trainer = build.trainer(config, Recorder(run, when_accepted=partial(compose.save, config, run)))
@@ -63,7 +65,7 @@ def train(config: DictConfig, run: Run) -> None:
     with lean.settled_heap(), build.refusals_of_lightning(run):
         trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
         trainer.test(module, datamodule=data, verbose=False)
-    log.info(console.closing(run))
+    log.info(closing(run))
 
 
 if __name__ == "__main__":

@@ -27,14 +27,11 @@ from mnist_lightning.config.check import check_value
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.sweeps.sweep import STUDY_FILE, Sweep, is_sweep
+from mnist_lightning.terminal.command import check_extra
 
 
 class ProcessLauncher(Launcher):
-    """Runs each job as `python train.py <its overrides>`, in a process of its own.
-
-    Args:
-        jobs: how many run side by side, at least 1.
-    """
+    """Runs each job as `python train.py <its overrides>`, in a process of its own, so many `jobs` side by side."""
 
     def __init__(self, jobs: int = 1) -> None:
         self.jobs = jobs
@@ -177,7 +174,6 @@ class GridSweeper(Sweeper):
         )
 
     def show(self, sweep: Sweep) -> None:
-        """Show and write the table of the sweep."""
         from mnist_lightning import compare
 
         compare.show([sweep.directory], into=sweep.directory)
@@ -202,11 +198,9 @@ class SearchSweeper(GridSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         for name, value in self.settings.items():
             check_count(f"hydra.sweeper.{name}", value, least=name == "trials")
-        try:
-            from mnist_lightning.sweeps.search import Search
-        except ImportError as error:
-            raise UsageError(f"{error}: a search needs the extra search: python -m pip install 'optuna>=5'") from error
+        check_extra("search", "optuna>=5")
         from mnist_lightning.sweeps.jobs import run_side_by_side
+        from mnist_lightning.sweeps.search import Search
         from mnist_lightning.terminal import console
 
         overrides, place = self.read(arguments)

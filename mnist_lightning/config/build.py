@@ -36,21 +36,16 @@ def everything(config: DictConfig) -> None:
         optimizer = make("optimizer", config.optimizer, params=network.parameters())
         scheduler = described("scheduler", config.scheduler)
         if scheduler:
-            given: dict[str, Any] = {"total_steps": 100} if takes_total_steps(scheduler) else {}  # known with the data
+            has_length = "total_steps" in inspect.signature(scheduler).parameters
+            given: dict[str, Any] = {"total_steps": 100} if has_length else {}  # their number comes with the data
             call("scheduler", scheduler, optimizer=optimizer, **given)
         trainer(config)
 
 
 def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
-    """Make the object that `node` describes: `_target_` is its class, the rest are its settings. None gives None.
+    """Make the object that `node`, at `path`, describes: `_target_` is its class, the rest are its settings.
 
-    Args:
-        path: where it stands, as in "optimizer" or "callbacks.figures".
-        trial: a first use of the object, which may refuse it too.
-        given: further arguments.
-
-    Raises:
-        UsageError: see `check_arguments`; or the class is no such thing, or refuses the settings.
+    None gives None. `trial` is a first use of the object, which may refuse it too; `given` are further arguments.
     """
     factory = described(path, node)
     return call(path, factory, trial, **given) if factory else None
@@ -133,18 +128,6 @@ def takes_the_images(network: Any) -> None:
     if not isinstance(logits, torch.Tensor) or logits.shape != (1, CLASSES):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ValueError(f"it must give logits of shape (1, {CLASSES}) for an image of the data, and gives {got}")
-
-
-def takes_total_steps(scheduler: Callable[..., Any]) -> bool:
-    return "total_steps" in inspect.signature(scheduler).parameters
-
-
-def module(config: DictConfig) -> Any:
-    """Make the LightningModule with its network; optimizer and scheduler are made when training begins."""
-    from mnist_lightning.module import Classifier
-
-    network = make("model", config.model)
-    return Classifier(network, described("optimizer", config.optimizer), described("scheduler", config.scheduler))  # type: ignore[arg-type]
 
 
 def trainer(config: DictConfig, *first: Any) -> Any:

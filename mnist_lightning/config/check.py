@@ -81,7 +81,7 @@ def check_name(name: Any) -> None:
         raise UsageError(f"name={shown(name)}: must be letters, digits, and . _ - + = between them, at most 100")
 
 
-def described(path: str, node: DictConfig | None) -> "partial[Any] | None":
+def described(path: str, node: DictConfig | None) -> Any:
     """Return the class that `node` describes, with its checked settings, ready to be called."""
     if node is None:
         return None
@@ -123,32 +123,26 @@ def check_arguments(
 
     Args:
         path: where the settings stand, as in "optimizer"; "" for the top level.
-        factory: a class.
-        arguments: setting: value, as a file holds it.
         given: the names of what the program itself hands over.
 
     Raises:
         UsageError: a setting is unknown, missing, or of a wrong type or range.
     """
-    parameters = inspect.signature(factory).parameters
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    known = [dotted(path, name) for name in parameters if name not in given]
+    prefix, parameters = f"{path}." if path else "", inspect.signature(factory).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = [prefix + name for name in parameters if name not in given]
     checked = {}
     for name, value in arguments.items():
         if name in given:
-            raise UsageError(f"{dotted(path, name)}={shown(value)}: train.py itself hands this over")
+            raise UsageError(f"{prefix}{name}={shown(value)}: train.py itself hands this over")
         if name not in parameters and not takes_any:
-            raise unknown(dotted(path, name), value, known)
-        checked[name] = check_value(dotted(path, name), value, annotation_of(factory, parameters.get(name)))
+            raise unknown(prefix + name, value, known)
+        checked[name] = check_value(prefix + name, value, annotation_of(factory, parameters.get(name)))
     for name, parameter in parameters.items():
         is_needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         if is_needed and name not in checked and name not in given:
-            raise UsageError(f"{dotted(path, name)}: is missing, and {factory.__name__} has no default for it")
+            raise UsageError(f"{prefix}{name}: is missing, and {factory.__name__} has no default for it")
     return checked
-
-
-def dotted(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def annotation_of(factory: Callable[..., Any], parameter: inspect.Parameter | None) -> Any:

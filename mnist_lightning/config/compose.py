@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +87,14 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
     if match := re.search(r"Could not override '([^'@]+)", message):
         key = match[1].strip("+~/")
         value = next((word.partition("=")[2] for word in words if word.partition("=")[0].strip("+~") == key), None)
+        with suppress(yaml.YAMLError):
+            value = yaml.safe_load(value or "null")
         if key.startswith("hydra."):
-            return unknown(key, typed(value), OF_HYDRA)
+            return unknown(key, value, OF_HYDRA)
         group = key.partition(".")[0]
         option, known = names_beside(group if "." in key else "", words)
         further = f" Another argument of {option} is added by +{group}.NAME=VALUE." if option else ""
-        return unknown(key, typed(value), known, further)
+        return unknown(key, value, known, further)
     if isinstance(error, OverrideParseException):
         return UsageError(
             f"{error.override}: not understood. Settings are written key=value, as in trainer.max_epochs=10"
@@ -120,28 +122,20 @@ def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str
     return flat.get(group), of_group or list(dict.fromkeys(names))
 
 
-def typed(value: str | None) -> Any:
-    """Return what a value on the command line stands for."""
-    try:
-        return yaml.safe_load(value) if value else value
-    except yaml.YAMLError:
-        return value
-
-
-def resumed(run: Run, overrides: Sequence[str]) -> DictConfig:
-    """Return the configuration that `run` was started with, changed by what the command line allows to change.
+def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:
+    """Return the configuration that `run` was started with, changed by overrides; None: those of this process.
 
     Raises:
         UsageError: the run has no readable configuration, or an override would make it another experiment.
     """
     config = read(run.directory)
-    changes = [change for change in overrides if not change.lstrip("+").startswith(("resume=", "trust="))]
+    if overrides is None:
+        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[assignment]
+    changes = [change for change in overrides or () if not change.lstrip("+").startswith(("resume=", "trust="))]
     for change in changes:
         if not change.lstrip("+").startswith(CHANGEABLE):
-            raise UsageError(
-                f"{change}: a resumed run stays the experiment that it was; what can be changed is trainer.*, "
-                "data.root and data.search"
-            )
+            allowed = "what can be changed is trainer.*, data.root and data.search"
+            raise UsageError(f"{change}: a resumed run stays the experiment that it was; {allowed}")
     names = flatten(OmegaConf.to_container(config))
     with explained(changes):
         for override in OverridesParser.create().parse_overrides(changes):
@@ -179,11 +173,6 @@ def read(directory: Path) -> DictConfig:
     OmegaConf.set_struct(config, True)
     config.output_dir = str(directory)  # wherever it was moved to
     return config
-
-
-def typed_overrides() -> list[str]:
-    """Return the overrides of this process, as they were typed."""
-    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
 
 
 def as_override(value: Any) -> str:

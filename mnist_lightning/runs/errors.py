@@ -21,7 +21,6 @@ class Interrupted(BaseException):
     """SIGINT or SIGTERM arrived. Exit status 128 + signal number."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(
-            {1: "hung up", 2: "interrupted", 15: "terminated"}.get(signal_number, f"signal {signal_number}")
-        )
+        words = {1: "hung up", 2: "interrupted", 15: "terminated"}
+        super().__init__(words.get(signal_number, f"signal {signal_number}"))
         self.status = 128 + signal_number

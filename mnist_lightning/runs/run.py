@@ -29,20 +29,14 @@ DIRECTORY_VARIABLE = "MNIST_LIGHTNING_RUN"  # tells the further processes of a m
 class Run:
     """An open run directory. As a context manager it records how the run ended, and holds it against other processes.
 
-    Args:
-        directory: the run directory; it exists.
-        results: what results.json holds so far.
-        is_new: this process made the directory.
-        is_trusted: it is taken as one's own, whoever made it.
+    `results` is what results.json holds so far. One that is trusted is taken as one's own, whoever made it.
     """
 
     def __init__(
         self, directory: Path, results: dict[str, Any], is_new: bool = False, is_trusted: bool = False
     ) -> None:
-        self.directory = directory
-        self.results = results
-        self.is_new = is_new
-        self.is_trusted = is_trusted
+        self.directory, self.results = directory, results
+        self.is_new, self.is_trusted = is_new, is_trusted
         self.is_under_way = False  # training has begun in this process
         self.seal = Seal(directory)
         self.main_process = is_main_process()
@@ -76,9 +70,9 @@ class Run:
         if not is_trusted:
             run.seal.check(CONFIG_FILE, resume_command(directory))
             if (directory / LAST_CHECKPOINT).exists() and run.checkpoint is None:
+                instead = "Delete it to begin the run anew, or take it as it is by trust=true"
                 raise RunError(
-                    f"{directory / LAST_CHECKPOINT} is damaged: it is not what this run wrote, and no earlier "
-                    "checkpoint is whole. Delete it to begin the run anew, or take it as it is by trust=true"
+                    f"{directory / LAST_CHECKPOINT} is damaged, and no earlier checkpoint is whole. {instead}"
                 )
         return run
 
@@ -125,8 +119,10 @@ class Run:
 
     def _record_failure(self, error: BaseException) -> None:
         """Note in results and train.log how the run ended, and add to the error's message how to go on."""
-        self.results["status"] = status_of(error)
-        if self.results["status"] != "interrupted":
+        if isinstance(error, Interrupted | KeyboardInterrupt):
+            self.results["status"] = "interrupted"
+        else:
+            self.results["status"] = "diverged" if isinstance(error, DivergedError) else "failed"
             self.results["error"] = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, Interrupted):
             error.args = (f"{error}. Go on from the last completed epoch: {resume_command(self.directory)}",)
@@ -144,11 +140,6 @@ class Run:
         if checkpoint and (self.directory / LAST_CHECKPOINT).exists() and checkpoint.name != LAST_CHECKPOINT.name:
             found.append(f"{self.directory / LAST_CHECKPOINT} is damaged: going on from {checkpoint}")
         return found
-
-    @property
-    def is_finished(self) -> bool:
-        """What results.json says, whatever an exit status said."""
-        return self.results["status"] == "finished"
 
     @property
     def total_seconds(self) -> float:
@@ -238,20 +229,16 @@ def make_directory(given: str | None, default: Path, setting: str = "output_dir"
                 check_free(given, setting)
                 return directory
         except OSError as error:
-            raise UsageError(
-                f"{setting}={directory} can't be made: {error.strerror}. Name a directory that can be written, "
-                f"as {setting}=PATH"
-            ) from error
+            another = f"Name a directory that can be written: {setting}=PATH"
+            raise UsageError(f"{setting}={directory} can't be made: {error.strerror}. {another}") from error
 
 
 def check_free(given: str, setting: str = "output_dir") -> None:
     """Raise UsageError where the directory `given` by a setting holds something already."""
     directory = Path(given)
     if (directory / "results.json").exists():
-        raise UsageError(
-            f"{setting}={given} already holds a run: name another directory, or go on with this one: "
-            f"{resume_command(given)}"
-        )
+        go_on = f"name another directory, or go on with this one: {resume_command(given)}"
+        raise UsageError(f"{setting}={given} already holds a run: {go_on}")
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise UsageError(f"{setting}={given} exists and is not empty: name another")
 
@@ -259,10 +246,3 @@ def check_free(given: str, setting: str = "output_dir") -> None:
 def is_main_process() -> bool:
     """Return False in the further processes of a multi-device run, which write nothing."""
     return all(os.environ.get(variable, "0") == "0" for variable in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-
-
-def status_of(error: BaseException) -> str:
-    """Return the word of results.json for how a run ended."""
-    if isinstance(error, Interrupted | KeyboardInterrupt):
-        return "interrupted"
-    return "diverged" if isinstance(error, DivergedError) else "failed"

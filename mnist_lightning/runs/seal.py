@@ -23,11 +23,7 @@ State = Literal["own", "changed", "foreign"]
 
 
 class Seal:
-    """The seal of a directory.
-
-    Args:
-        directory: of a run or a sweep.
-    """
+    """The seal of the directory of a run or a sweep."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -132,11 +128,7 @@ def problem_with_key() -> str | None:
 
 
 def key_file() -> Path:
-    """Return where the key is kept, by the XDG Base Directory Specification.
-
-    Raises:
-        RuntimeError: this user has no home.
-    """
+    """Return where the key is kept, by the XDG Base Directory Specification; RuntimeError where there is no home."""
     if named := os.environ.get(KEY_VARIABLE):
         return Path(named)
     home = os.environ.get("XDG_DATA_HOME", "")

@@ -26,21 +26,13 @@ PATIENCE_SECONDS = 30  # for a job to save what it has after a signal; then it i
 
 @dataclass
 class Process:
-    """A job that is running.
+    """A job that is running."""
 
-    Args:
-        directory: its run directory, which it makes itself.
-        process: train.py.
-        slot: which of the places side by side it has.
-        output_file: where it prints to.
-        log_before: what train.log held before, in a resumed run.
-    """
-
-    directory: Path
+    directory: Path  # it makes it itself
     process: subprocess.Popen
-    slot: int
+    slot: int  # which of the places side by side it has
     output_file: Path
-    log_before: str
+    log_before: str  # what train.log held, in a resumed run
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -141,10 +133,8 @@ def run_side_by_side(
 def signals_put_off() -> Iterator[None]:
     """Let a signal that ends the sweep wait until what must not be torn apart is done."""
     arrived: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _: arrived.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in numbers}
     try:
         yield
     finally:
@@ -162,13 +152,9 @@ def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Proce
     output_file = directory.with_name(f".{directory.name.partition('_')[0]}.output")
     with output_file.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, sys.argv[0], *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=share_of_machine(slot, slots),
-            start_new_session=True,
-        )
+            [sys.executable, sys.argv[0], *arguments], env=share_of_machine(slot, slots), start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     return Process(directory, process, slot, output_file, log_before)
 
 

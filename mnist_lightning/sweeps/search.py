@@ -23,14 +23,8 @@ class Search:
     A trial stays open in the study until its job is answered: finished, diverged or given up. So a second call goes on
     with the open ones before it asks for new ones. Implements jobs.Watcher.
 
-    Args:
-        sweep: where the jobs and the study are.
-        space: what is searched, {setting: distribution}.
-        fixed: overrides of every trial.
-        epochs: of each trial; after the last there is nothing left to give up.
-        trials: so many in all, those of earlier calls included.
-        startup_trials: so many are drawn at random first, and before so many are complete none is given up.
-        seed: of the draws.
+    `space` is what is searched, {setting: distribution}, and `fixed` the overrides of every trial, which has so many
+    `epochs`: after the last there is nothing to give up. For the others see hydra_plugins.sweeps.SearchSweeper.
     """
 
     def __init__(

@@ -17,13 +17,7 @@ from filelock import FileLock, Timeout
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
 from mnist_lightning.runs.files import read_json
-from mnist_lightning.runs.run import (
-    checkpoint_of,
-    is_in_use,
-    make_directory,
-    peek,
-    resume_command,
-)
+from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek, resume_command
 from mnist_lightning.runs.seal import Seal
 
 SWEEP_FILE = "sweep.json"
@@ -66,20 +60,11 @@ class Job:
 
 
 class Sweep:
-    """A sweep's directory. As a context manager it is held against other processes.
-
-    Args:
-        directory: it exists.
-        command: what was typed, from train.py on.
-        jobs: in the order of their numbers.
-    """
+    """A sweep's directory, the command as it was typed, and its jobs. A context manager holds it against others."""
 
     def __init__(self, directory: Path, command: list[str], jobs: list[Job]) -> None:
-        self.directory = directory
-        self.command = command
-        self.jobs = jobs
-        self.seal = Seal(directory)
-        self.is_trusted = False
+        self.directory, self.command, self.jobs = directory, command, jobs
+        self.seal, self.is_trusted = Seal(directory), False
         self._lock = FileLock(directory / ".lock", blocking=False)
 
     @classmethod

@@ -433,7 +433,7 @@ def test_a_search_without_optuna_says_what_to_install(program: Program, tmp_path
     without = f"import runpy, sys; sys.modules['optuna'] = None; sys.argv = {typed}; "
     ended = program("-c", f"{without}runpy.run_path({str(PROJECT / 'train.py')!r}, run_name='__main__')")
     assert ended.returncode == 2
-    assert "a search needs the extra search: python -m pip install 'optuna>=5'" in ended.stderr
+    assert "python -m pip install 'optuna>=5' (the extra search)" in ended.stderr
     assert not list(tmp_path.iterdir())
 
 
