@@ -164,8 +164,11 @@ def differences(before: State, after: State, scene: Scene) -> str:
 
 
 def traceback(ended: Ended, _: Expected) -> str:
+    """Return the message of the error whose traceback was printed."""
     lines = f"{ended.output}\n{ended.errors}".splitlines()
-    return ascii(lines[-1] or lines[-2])[:200] if any("Traceback (most recent" in line for line in lines) else ""
+    if not any("Traceback (most recent" in line for line in lines):
+        return ""
+    return ascii(next((line for line in reversed(lines) if line and not line.startswith(" ")), ""))[:200]
 
 
 def slow(ended: Ended, _: Expected) -> str:

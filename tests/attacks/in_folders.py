@@ -278,7 +278,7 @@ NAMES = {
     "a command": "$(touch canary);touch canary",
     "a dash": "-m",
     "a format": "%s{0}",
-    "marks of style": "[red]x[/red]",
+    "marks of style": "[red]x[bold]",
     "a great length": "x" * 250,
     "half characters": "\udcff\udcfe",
     "a backslash": "ends\\",

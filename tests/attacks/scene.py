@@ -168,7 +168,7 @@ class Scene:
 
         timer = threading.Timer(limit, stop)
         timer.start()
-        _, status, usage = os.wait4(process.pid, 0)  # its own memory and time, and those of what it waited for
+        _, status, usage = os.wait4(process.pid, 0)  # with what it waited for; Linux counts memory from the parent's on
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - begun
