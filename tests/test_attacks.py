@@ -1,6 +1,7 @@
 """A few of the attacks of `make attack-test`, each a real process in a scratch home; and that there are many."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from attacks.__main__ import described, met
@@ -8,11 +9,11 @@ from attacks.commands import Expected, Outcome, Payload, Problem
 from attacks.payloads import KINDS, everything
 from attacks.table import HEADER, alarms, rows
 
-PICKED = {  # one of each kind; those that need no torch are answered within a second
+PICKED = {  # one of each kind, met by its last command: where that needs no torch, it is answered within a second
     "pickles": "as callbacks",
     "archives": "packed by method 8",
     "tensors": "strides of 0, vast",
-    "checkpoints": "best_model_path outside, in one's own run",
+    "checkpoints": "best_model_path outside",
     "networks": "a writer, http",
     "configurations": "a tag that calls",
     "settings": "a store by http",
@@ -35,7 +36,8 @@ def payloads() -> list[Payload]:
 def outcomes(payloads: list[Payload]) -> list[Outcome]:
     """What comes of the picked ones, and of programs that do harm."""
     wanted = {*PICKED.items(), *(("controls", name) for name in NOTICED)}
-    return list(met([payload for payload in payloads if (payload.kind, payload.name) in wanted]))
+    some = [payload for payload in payloads if (payload.kind, payload.name) in wanted]
+    return list(met([replace(payload, commands=payload.commands[-1:]) for payload in some]))
 
 
 def test_there_are_many_payloads_of_every_kind(payloads: list[Payload]) -> None:
