@@ -24,6 +24,7 @@ def main(config: DictConfig) -> None:
         if config.get("resume") is not None:
             run = Run.open(str(config.resume), is_trusted=config.trust)
             config = compose.resumed(run)
+            run.results |= {"name": config.name, "seed": config.seed}  # as they were sealed
             build.everything(config)
         else:
             if config.output_dir and is_main_process():

@@ -12,7 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mnist_lightning.runs.files import folder_within, printable, write_atomically
+from mnist_lightning.runs.errors import printable
+from mnist_lightning.runs.files import folder_within, write_atomically
 from mnist_lightning.sweeps.found_runs import find
 from mnist_lightning.sweeps.leaderboard import Leaderboard, is_number
 from mnist_lightning.sweeps.sweep import is_sweep

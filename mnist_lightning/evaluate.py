@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_lightning.runs.files import folder_within, printable
+from mnist_lightning.runs.errors import printable
+from mnist_lightning.runs.files import folder_within
 from mnist_lightning.runs.run import LAST_CHECKPOINT
 from mnist_lightning.terminal.command import answered, parser_for_run
 
@@ -104,9 +105,8 @@ def draw(trained: "TrainedRun", evaluation: "Evaluation", images: "Tensor", foun
     """Write the figures, of another checkpoint than the last into a folder of its name, and return where."""
     from mnist_lightning.figures import of_run, report
 
-    folder = folder_within(trained.directory, "figures")
-    if trained.checkpoint.name != LAST_CHECKPOINT.name:
-        folder /= trained.checkpoint.stem
+    below = "" if trained.checkpoint.name == LAST_CHECKPOINT.name else trained.checkpoint.stem
+    folder = folder_within(trained.directory, f"figures/{below}")
     title = report.title(trained.config, trained.epochs)
     drawn = report.of_evaluation(evaluation, images, title)
     if "corrupted" in found:

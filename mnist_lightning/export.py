@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ NEEDED = ("onnx>=1.22", "onnxscript>=0.7", "onnxruntime>=1.24")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Say what was written, how it compares with the network, and how it is used."""
     options = parser_for_run("export", __doc__, reads_data=True).parse_args(arguments)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would send and store who uses it, from its import on
     check_extra("export", *NEEDED)
 
     from mnist_lightning.trained import load_run

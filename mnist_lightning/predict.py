@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.files import printable
+from mnist_lightning.runs.errors import UsageError, printable
 from mnist_lightning.terminal.command import answered, parser_for_run
 
 AT_ONCE = 16  # pictures that are prepared and then read together

@@ -1,6 +1,7 @@
 """A trained network, from its run directory. Nothing that stands in the files is ever executed."""
 
-import itertools
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.modules.module import (
-    register_module_module_registration_hook,
-    register_module_parameter_registration_hook,
-)
 
 from mnist_lightning.config import build, check, compose
 from mnist_lightning.datasets import mnist, sources
@@ -28,9 +25,9 @@ from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import read_checkpoint
 
 PREFIX = "network."  # of the network's tensors in a checkpoint of the LightningModule
-MOST_PARTS = 10  # layers and parameters for each tensor of a checkpoint
+MOST_SECONDS = 5  # to make a network without memory; the tutorial's takes a hundredth
 LOOKED_AT = {  # what is taken from the configuration beside the network
-    "seed": int,
+    "seed": Annotated[int, Field(ge=0, le=2**32 - 1)],
     "data.dataset": Literal["mnist", "digits"],
     "data.mean": float,
     "data.std": Annotated[float, Field(gt=0)],
@@ -80,7 +77,10 @@ class TrainedRun:
         """Return the logits float32 (N, 10) of raw images uint8 (N, 28, 28), in the batches of the run's evaluation."""
         data = self.config.data
         batches = images.split(data.test_batch_size)
-        return torch.cat([self.network(normalize(batch, data.mean, data.std)) for batch in batches])
+        logits = torch.cat([self.network(normalize(batch, data.mean, data.std)) for batch in batches])
+        if not logits.isfinite().all():
+            raise RunError(f"{self.checkpoint} answers with numbers that are not finite")
+        return logits
 
     def test_set(self, folder: str | Path | None = None) -> tuple[Tensor, Tensor]:
         """Return the raw test images, uint8 (N, 28, 28), and labels, int64 (N,), of the data that the run names.
@@ -142,6 +142,7 @@ def load_run(path: str | Path) -> TrainedRun:
     config = compose.read(directory)
     settings = flatten(check.plain(config))
     check.check_name(settings.get("name"))
+    check.check_value("model", check.plain(config.get("model")), dict)
     for setting, kind in LOOKED_AT.items():
         check.check_value(setting, settings.get(setting), kind)
     checkpoint = place if directory != place else checkpoint_of(directory) or directory / LAST_CHECKPOINT
@@ -162,10 +163,10 @@ def load_run(path: str | Path) -> TrainedRun:
 def network_of(description: Any, weights: Mapping[str, Any]) -> nn.Module | None:
     """Return the network that a configuration describes, with its weights; None where they do not fit each other.
 
-    It is made without memory, and with no more parts than there are weights for: a stranger's may be vast.
+    It is made without memory and in short time, and sees one image without memory: a stranger's may be vast.
     """
-    with torch.device("meta"), at_most(MOST_PARTS * (len(weights) + 10)):
-        network = build.make("model", description)
+    with torch.device("meta"), seconds(MOST_SECONDS):
+        network = build.make("model", description, trial=build.takes_the_images)
     expected = network.state_dict()
     if expected.keys() != weights.keys() or not all(fits(weights[key], expected[key]) for key in expected):
         return None
@@ -186,18 +187,28 @@ def fits(weight: Any, expected: Tensor) -> bool:
     )
 
 
+class TooLong(BaseException):
+    """What is done takes longer than it may; nothing on the way takes it for a fault of its own."""
+
+
 @contextmanager
-def at_most(parts: int) -> Iterator[None]:
-    """Let no network be made of more layers and parameters than that: a stranger's may have any number.
+def seconds(most: int) -> Iterator[None]:
+    """Raise UsageError where what is done takes longer, in the main thread, which alone can be interrupted."""
 
-    Raises:
-        ValueError: in the constructor that makes one more.
-    """
-    count = itertools.count()
+    def stop(*_: Any) -> None:
+        raise TooLong
 
-    def counted(*_: Any) -> None:
-        if next(count) >= parts:
-            raise ValueError("it has more layers than its checkpoint has weights for")
-
-    with register_module_parameter_registration_hook(counted), register_module_module_registration_hook(counted):
+    if threading.current_thread() is not threading.main_thread():
         yield
+        return
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(most)
+    try:
+        yield
+    except TooLong as error:
+        raise UsageError(
+            f"the network takes more than {most} seconds to be made, where ours take a hundredth"
+        ) from error
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

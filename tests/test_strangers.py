@@ -7,6 +7,7 @@ import resource
 import shutil
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -157,12 +158,16 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str | None]] = {  # and what a 
     "a target within": (setting("model.channels", [{"_target_": "os.system", "command": EXECUTES}]), "model.channels"),
     "many layers": (
         setting("model", {"_target_": "torch.nn.LSTM", "input_size": 1, "hidden_size": 1, "num_layers": 100_000}),
-        "it has more layers than its checkpoint has weights for",
+        "takes more than 5 seconds to be made",
     ),
+    "no network": (setting("model", None), "model=null: must be settings"),
+    "a network of other images": (setting("model", {"_target_": "torch.nn.Identity"}), "it must give logits of shape"),
+    "a vast answer": (setting("model", {"_target_": "torch.nn.ZeroPad2d", "padding": 30_000}), "it must give logits"),
     "IndexError": (opcodes(b"\x80\x02."), "not a checkpoint of this"),
     "KeyError": (opcodes(b"\x80\x02h\x05."), "not a checkpoint of this"),
     "TypeError": (opcodes(b"\x80\x02ctorch\nfloat32\n)R."), "not a checkpoint of this"),
     "memory": (opcodes(b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x08\x85R."), "not a checkpoint of this"),
+    "a codec": (opcodes(b"\x80\x02c_codecs\nencode\nX\x01\0\0\0aX\x05\0\0\0ascii\x86R."), "not a checkpoint of"),
     "inflating": (checkpoint(inflating), "not a checkpoint of this"),
     "environment": (setting("name", "${oc.env:HOME}"), r"only ${output_dir} may stand for something else"),
     "half a variable": (setting("name", "${"), r"only ${output_dir} may stand for something else"),
@@ -181,6 +186,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str | None]] = {  # and what a 
     "a format as file name": (setting("callbacks.last_checkpoint.filename", "{step:.>2c}/outside/x"), None),
     "events elsewhere": (setting("logger.directory", "${output_dir}/../outside"), None),
     "a logger that sends": (setting("logger", {"_target_": "lightning.pytorch.loggers.MLFlowLogger"}), None),
+    "a number of 40,000 digits": (setting("seed", int("9" * 4000)), "seed=9999"),
+    "no finite answer": (setting("data.std", 1e-300), None),
     "null paths": (setting("callbacks.last_checkpoint.dirpath", None), None),
     "data elsewhere": (setting("data.root", "outside"), None),
     "a command as a callback": (setting("callbacks.x", {"_target_": "os.system", "command": EXECUTES}), None),
@@ -211,6 +218,38 @@ def test_a_hostile_run_is_not_gone_on_with(name: str, run: Path) -> None:
     with pytest.raises(UsageError, match=r"is somebody else's|no regular file|no run"):
         go_on(run, "trainer.max_epochs=2")
     assert everything_in(Path()) == before
+
+
+def test_answers_that_are_not_finite_are_said(run: Path) -> None:
+    setting("data.std", 1e-300)(run)
+    with pytest.raises(RunError, match="answers with numbers that are not finite"):
+        load_run(run).predict(torch.zeros(1, 28, 28, dtype=torch.uint8))
+
+
+def test_nothing_is_written_through_a_link_that_waits_for_it(run: Path) -> None:
+    """Under the passing name of a file, or in the place of a checkpoint's own folder of figures."""
+    (run / "figures").mkdir()
+    for process in range(os.getpid(), os.getpid() + 3):
+        (run / "figures" / f".reliability.png.{process}").symlink_to(Path("outside/thesis").absolute())
+    (run / "figures" / "best").symlink_to(Path("outside").absolute())
+    (run / "figures" / "round").symlink_to("round")
+    shutil.copy(run / "checkpoints" / "last.ckpt", run / "checkpoints" / "best.ckpt")
+    shutil.copy(run / "checkpoints" / "last.ckpt", run / "checkpoints" / "round.ckpt")
+    images, labels = load_run(run).test_set()
+    for name in ("last", "best", "round"):
+        trained = load_run(run / "checkpoints" / f"{name}.ckpt")
+        with (
+            nullcontext() if name == "last" else pytest.raises(UsageError, match=f"figures/{name} is a link out of run")
+        ):
+            evaluate.draw(trained, Evaluation(trained.logits(images), labels), images, {})
+    assert (run / "figures" / "reliability.png").exists()
+    assert not list(Path("outside").iterdir())
+
+
+def test_a_seal_of_other_letters_is_somebody_elses(run: Path) -> None:
+    (run / "seal.json").write_text(json.dumps({"files": {}, "hmac": "ä" * 64}))
+    with pytest.raises(UsageError, match="is somebody else's"):
+        go_on(run)
 
 
 def test_a_look_writes_into_no_link(run: Path) -> None:

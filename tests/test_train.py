@@ -55,6 +55,7 @@ def go_on(output_dir: Path, *overrides: str) -> dict[str, Any]:
     """Resume in this process, and return results.json."""
     run = Run.open(output_dir, is_trusted="trust=true" in overrides)
     config = compose.resumed(run, overrides)
+    run.results |= {"name": config.name, "seed": config.seed}
     build.everything(config)
     with run:
         train.train(config, run)
@@ -179,6 +180,7 @@ def test_config_runs_again(finished: Path, tmp_path: Path) -> None:
     """The resolved configuration alone gives the same weights."""
     config = compose.read(finished)
     config.output_dir = str(tmp_path / "again")
+    build.everything(config)
     with Run.create(config.output_dir, config.name, config.seed) as run:
         train.train(config, run)
     assert read(tmp_path / "again")["weights_sha256"] == read(finished)["weights_sha256"]

@@ -17,8 +17,7 @@ import yaml
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.files import printable
+from mnist_lightning.runs.errors import UsageError, printable
 
 KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
     "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
@@ -104,8 +103,8 @@ def find_class(path: str, target: str, group: str) -> type:
         raise UsageError(f"{said}: {must_be}")
     try:
         found, kind = get_class(target), get_class(kind_name)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"{said}: there is no such class: {' '.join(str(error).split())}") from error
+    except Exception as error:  # of any kind, where a module can't be imported
+        raise UsageError(f"{said}: there is no such class: {' '.join(str(error).split())[:200]}") from error
     if not (issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
         raise UsageError(f"{said}: {must_be}, and a {kind.__name__}")
     return found

@@ -161,17 +161,18 @@ def read(directory: Path) -> DictConfig:
         raise UsageError(f"{directory} is not a run: there is no {path}{hint}") from error
     if "output_dir" not in settings:
         raise UsageError(f"{path} is not the configuration of a run")
-    if found := re.search(r"\$\{(?!output_dir\}).*", str(settings)):
-        raise UsageError(f"{path} has {shown(found[0])}: only ${{output_dir}} may stand for something else")
-    text = json.dumps(settings, default=str)
-    for before, now in RENAMED.items():
-        text = text.replace(f'"{before}', f'"{now}')
     try:
+        text = json.dumps(settings, default=str)
+        for before, now in RENAMED.items():
+            text = text.replace(f'"{before}', f'"{now}')
+        if found := re.search(r"\$\{(?!output_dir\}).*", text):
+            raise UsageError(f"{path} has {shown(found[0])}: only ${{output_dir}} may stand for something else")
         config = OmegaConf.create(json.loads(text))
+        config.output_dir = str(directory)  # wherever it was moved to
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
     OmegaConf.set_struct(config, True)
-    config.output_dir = str(directory)  # wherever it was moved to
     return config
 
 

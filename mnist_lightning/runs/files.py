@@ -3,15 +3,18 @@
 import json
 import os
 import re
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
 from mnist_lightning.runs.errors import UsageError
 
 MOST_BYTES = 2**24  # of a file of text; ours have some thousand
+MOST_OF_WEIGHTS = 2**30  # of a checkpoint; ours have 110,000
 MOST_BRACKETS = 200  # of a YAML file: for nested ones, its reader takes minutes
 
 
@@ -26,9 +29,9 @@ def write_atomically(
     Raises:
         OSError: it can't be written; it names `path`.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with scratch.open("wb") as file:
+        with scratch.open("xb") as file:  # never through a link that is there already
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -42,7 +45,7 @@ def write_atomically(
 
 
 @contextmanager
-def open_regular(path: Path, most: int | None = MOST_BYTES) -> Iterator[IO[bytes]]:
+def open_regular(path: Path, most: int | None = MOST_BYTES) -> Iterator[BufferedReader]:
     """Open a file to read it. Pipes and devices are not waited for.
 
     Raises:
@@ -123,12 +126,11 @@ def folder_within(directory: Path, name: str) -> Path:
         OSError: it can't be made.
     """
     folder = directory / name
-    if not folder.resolve().is_relative_to(directory.resolve()):
+    try:
+        is_within = folder.resolve().is_relative_to(directory.resolve())
+    except RuntimeError:  # a link to itself
+        is_within = False
+    if not is_within:
         raise UsageError(f"{folder} is a link out of {directory}: put the folder itself there")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def printable(text: str) -> str:
-    """Return `text` with what a terminal can't show, or would obey, as an escape sequence of Python's."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

@@ -65,7 +65,9 @@ class Run:
             RunError: its last checkpoint is damaged, and no earlier one is whole.
         """
         directory = directory_of(Path(place))
-        results = {"name": directory.name, "seed": 0, "epochs": []} | read_results(directory)
+        results = {"epochs": []} | read_results(directory)
+        if not isinstance(results.get("total_seconds"), int | float):  # it is not sealed
+            results["total_seconds"] = 0.0
         run = cls(directory, results, is_trusted=is_trusted)
         if not is_trusted:
             run.seal.check(CONFIG_FILE, resume_command(directory))

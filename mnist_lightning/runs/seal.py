@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.files import read_bytes, read_json, write_atomically
+from mnist_lightning.runs.files import MOST_OF_WEIGHTS, open_regular, read_bytes, read_json, write_atomically
 
 SEAL_FILE = "seal.json"
 KEY_VARIABLE = "MNIST_LIGHTNING_KEY"  # names another file for the key
@@ -49,7 +49,7 @@ class Seal:
     def state(self, name: str) -> State:
         """Return whether a file is as this user's own program wrote it, was changed since, or is somebody else's."""
         content, key = self._content, own_key()
-        if key is None or not hmac.compare_digest(str(content.get("hmac")), mac(key, self.files)):
+        if key is None or not hmac.compare_digest(str(content.get("hmac")).encode(), mac(key, self.files).encode()):
             return "foreign"
         if not (self.directory / name).is_file():
             return "changed"
@@ -97,7 +97,7 @@ class Seal:
 
 
 def digest_of(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path, MOST_OF_WEIGHTS) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -11,9 +11,7 @@ from zipfile import ZipFile
 import torch
 
 from mnist_lightning.runs.errors import RunError, UsageError
-from mnist_lightning.runs.files import open_regular
-
-MOST_BYTES = 2**32  # of a checkpoint; ours have 110,000
+from mnist_lightning.runs.files import MOST_BYTES, MOST_OF_WEIGHTS, open_regular
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -24,7 +22,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunError: it is damaged, holds anything else than plain values and tensors, or would take more memory than disk.
     """
     try:
-        with open_regular(path, MOST_BYTES) as file, warnings.catch_warnings(action="ignore"):
+        with open_regular(path, MOST_OF_WEIGHTS) as file, warnings.catch_warnings(action="ignore"):
             with ZipFile(file) as archive:
                 check_memory(archive, path.stat().st_size)
             file.seek(0)
@@ -44,13 +42,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def check_memory(archive: ZipFile, size: int) -> None:
     """Raise ValueError where reading a checkpoint of `size` bytes would take far more memory than that."""
-    if sum(part.file_size for part in archive.infolist()) > size:
+    parts = archive.infolist()
+    pickles = [part for part in parts if part.filename.endswith(".pkl")]
+    if sum(part.file_size for part in parts) > size or any(part.file_size > MOST_BYTES for part in pickles):
         raise ValueError("it is packed, which ours are not")
-    for part in archive.infolist():
-        if part.filename.endswith("data.pkl"):
-            names = [argument for code, argument, _ in genops(archive.read(part)) if code.name == "GLOBAL"]
-            if any(re.fullmatch(r"builtins bytearray|torch\S* \w*Tensor", str(name)) for name in names):
-                raise ValueError("it makes empty arrays, which ours do not")
+    for part in pickles:
+        names = [str(argument) for code, argument, _ in genops(archive.read(part)) if code.name == "GLOBAL"]
+        if any(re.fullmatch(r"_codecs .*|.* bytearray|torch\S* \w*Tensor", name) for name in names):
+            raise ValueError("it makes arrays of its own, which ours do not")
 
 
 def weights_sha256(state: dict[str, Any]) -> str:

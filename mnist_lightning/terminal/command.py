@@ -11,8 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
-from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
-from mnist_lightning.runs.files import printable
+from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, printable
 from mnist_lightning.runs.run import is_main_process
 
 

@@ -7,7 +7,7 @@ import warnings
 
 from rich.console import Console, RenderableType
 
-from mnist_lightning.runs.files import printable
+from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.run import Run, is_main_process, resume_command
 
 CONSOLE = Console()

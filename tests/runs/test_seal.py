@@ -147,7 +147,7 @@ def test_a_checkpoint_of_another_run_is_damage(run: Path, tmp_path: Path) -> Non
     fit(tmp_path / "other", *QUICK, "seed=1")
     (run / "checkpoints" / "best.ckpt").unlink()
     shutil.copy(tmp_path / "other" / "checkpoints" / "last.ckpt", run / "checkpoints" / "last.ckpt")
-    with pytest.raises(RunError, match=r"last\.ckpt is damaged, and no earlier one is whole"):
+    with pytest.raises(RunError, match=r"last\.ckpt is damaged, and no earlier"):
         go_on(run, "trainer.max_epochs=3")
 
 

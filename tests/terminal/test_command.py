@@ -10,7 +10,7 @@ from conftest import Program, environment, ring
 from PIL import Image
 from test_train import fit
 
-from mnist_lightning.terminal.command import printable
+from mnist_lightning.runs.errors import printable
 
 COMMANDS = ("evaluate", "predict", "export", "serve", "compare")
 
