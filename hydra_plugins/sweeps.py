@@ -84,7 +84,7 @@ class GridSweeper(Sweeper):
             wanted = sweep.plan(jobs)
             if self.is_resumed:
                 wanted += [job for job in sweep.jobs if job not in wanted]  # which further commands have added
-            todo = [job.arguments(self.is_trusted) for job in wanted if not job.is_done]
+            todo = [job.arguments(sweep.is_trusted) for job in wanted if not job.is_done]
             done = f", {len(wanted) - len(todo)} of them done already" if len(todo) < len(wanted) else ""
             console.say(f"{sweep.directory}: {len(wanted)} job{'s' * (len(wanted) > 1)}{done}")
             if todo:

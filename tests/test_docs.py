@@ -113,7 +113,7 @@ def test_files_of_the_readme_exist() -> None:
     package = PROJECT / "mnist_lightning"
     rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
     assert set(names) >= rooms, "a line per room"
-    for path in package.glob("[a-z]*.py"):
+    for path in [*package.glob("[a-z]*.py"), *PROJECT.glob("[a-z]*.*")]:
         assert path.name in tree[1]
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (PROJECT / link).exists(), link

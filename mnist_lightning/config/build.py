@@ -18,11 +18,7 @@ from mnist_lightning.runs.run import Run
 
 
 def everything(config: DictConfig) -> None:
-    """Make all that `config` describes once, without data and in a folder that is removed: so every mistake is found.
-
-    Raises:
-        UsageError: a setting is unknown, missing or wrong, or a class refuses it.
-    """
+    """Make all that `config` describes once, without data and in a folder that is removed: every mistake shows."""
     import lightning.pytorch  # noqa: F401 - it sets up its own loggers, which are quietened then
 
     from mnist_lightning.terminal import console

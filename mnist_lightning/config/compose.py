@@ -96,9 +96,8 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
         further = f" Another argument of {option} is added by +{group}.NAME=VALUE." if option else ""
         return unknown(key, value, known, further)
     if isinstance(error, OverrideParseException):
-        return UsageError(
-            f"{error.override}: not understood. Settings are written key=value, as in trainer.max_epochs=10"
-        )
+        written = "Settings are written key=value, as in trainer.max_epochs=10"
+        return UsageError(f"{error.override}: not understood. {written}")
     return UsageError(message)
 
 
@@ -123,11 +122,7 @@ def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str
 
 
 def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:
-    """Return the configuration that `run` was started with, changed by overrides; None: those of this process.
-
-    Raises:
-        UsageError: the run has no readable configuration, or an override would make it another experiment.
-    """
+    """Return the configuration that `run` was started with, changed by overrides; None: those of this process."""
     config = read(run.directory)
     if overrides is None:
         overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[assignment]

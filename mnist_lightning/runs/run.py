@@ -224,12 +224,11 @@ def make_directory(given: str | None, default: Path, setting: str = "output_dir"
             directory.mkdir(parents=True)
             return directory
         except FileExistsError:
-            if given is None:  # another one of the same second
-                attempt += 1
-                directory = wanted.with_name(f"{wanted.name}_{attempt}")
-            else:
+            if given is not None:
                 check_free(given, setting)
                 return directory
+            attempt += 1  # it is another one of the same second
+            directory = wanted.with_name(f"{wanted.name}_{attempt}")
         except OSError as error:
             another = f"Name a directory that can be written: {setting}=PATH"
             raise UsageError(f"{setting}={directory} can't be made: {error.strerror}. {another}") from error

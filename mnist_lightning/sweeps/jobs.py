@@ -91,12 +91,8 @@ def run_side_by_side(
 ) -> None:  # fmt: skip
     """Run each job in a process of its own, `slots` of them at a time, and stop them all when this process is stopped.
 
-    Args:
-        jobs: directory and overrides; the next one is asked for only when a slot is free.
-        slots: how many run side by side.
-        total: how many jobs there are.
-        flags: further options of train.py, for each of them.
-        watcher: hears of each epoch, and of each end.
+    Of `jobs`, directory and overrides, the next one is asked for only when a slot is free. `flags` are further options
+    of train.py, for each. The watcher hears of each epoch, and of each end.
     """
     waiting = iter(jobs)
     running: list[Process] = []

@@ -64,9 +64,8 @@ class Search:
             for key, distribution in self.space.items():
                 check_distribution_compatibility(before[key], distribution)
         except ValueError as error:
-            raise UsageError(
-                f"{self.sweep.directory} holds a search of another space: {error}. For a new one: hydra.sweep.dir=DIR"
-            ) from error
+            holds = f"{self.sweep.directory} holds a search of another space: {error}"
+            raise UsageError(f"{holds}. For a new one: hydra.sweep.dir=DIR") from error
 
     @property
     def asked_for(self) -> int:
@@ -87,21 +86,19 @@ class Search:
             if results and results["status"] in ("finished", "diverged"):  # the study was not told, that is all
                 self.ended(job.directory, results)
             else:
-                yield job.directory, job.arguments()
+                yield job.directory, job.arguments(self.sweep.is_trusted)
         while self.asked_for < self.trials:
             job = self.job_of(self.study.ask(self.space))
-            yield job.directory, job.arguments()
+            yield job.directory, job.arguments(self.sweep.is_trusted)
 
     def job_of(self, trial: Trial) -> Job:
         """Return the job of the trial's number, a new one where there is none."""
         overrides = [*(f"{key}={value}" for key, value in trial.params.items()), *self.fixed]
         names = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()}
-        there = [job for job in self.sweep.jobs if number_of(job) == trial.number]
+        there = [job for job in self.sweep.jobs if job.directory.name.partition("_")[0] == str(trial.number)]
         job = there[0] if there else self.sweep.add(overrides, names, trial.number)
         if job.overrides != overrides:
-            raise UsageError(
-                f"{job.directory} is not trial {trial.number} of {STUDY_FILE}: they do not belong together"
-            )
+            raise UsageError(f"{job.directory} is not trial {trial.number} of {STUDY_FILE}: they don't belong together")
         job.pruned = False
         self.sweep.save()
         self.asked[job.directory] = (trial, job)
@@ -135,7 +132,3 @@ class Search:
     def open_trials(self) -> list[int]:
         """The numbers of the trials without an answer."""
         return [trial.number for trial in self.study.get_trials(states=OPEN)]
-
-
-def number_of(job: Job) -> int:
-    return int(job.directory.name.partition("_")[0])

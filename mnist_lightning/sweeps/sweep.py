@@ -45,10 +45,7 @@ class Job:
         return self.pruned or (results is not None and results["status"] == "finished")
 
     def arguments(self, is_trusted: bool = False) -> list[str]:
-        """Return what train.py is called with: on from the checkpoint of an interrupted run, or from the beginning.
-
-        What a failed run left is removed. A finished run must not come here.
-        """
+        """Return what train.py is called with: on from a checkpoint, or anew without what failed there."""
         results = self.results
         assert not self.is_done
         interrupted = results is not None and results["status"] in ("running", "interrupted")
@@ -150,9 +147,8 @@ class Sweep:
     def check_answered(self, left: int, jobs: int) -> None:
         """Raise RunError where so many jobs are left without an answer."""
         if left:
-            raise RunError(
-                f"{left} of {jobs} jobs did not finish. Do those again, and no others: {resume_command(self.directory)}"
-            )
+            again = resume_command(self.directory)
+            raise RunError(f"{left} of {jobs} jobs did not finish. Do those again, and no others: {again}")
 
 
 def is_sweep(place: str | Path) -> bool:
