@@ -19,7 +19,7 @@ from mnist_lightning.terminal.command import answered
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
-    """Check the configuration and open the run directory; only then import torch and Lightning, and train."""
+    """Check the configuration, open the run directory, and train."""
     with answered(ends_process=not compose.is_in_process_job()), compose.explained():
         if config.get("resume") is not None:
             run = Run.open(str(config.resume), is_trusted=config.trust)
