@@ -25,8 +25,10 @@ MAY_IMPORT = {  # the rooms that may import a library, anywhere in their files
     "omegaconf": {"config", "train", "hydra_plugins"},
     "lightning": {"config", "data", "module", "train", "training"},
     "optuna": {"hydra_plugins", "sweeps"},
-}
-LIGHT = ("runs", "sweeps", "terminal/command.py", "config/compose.py", "datasets/mnist.py")  # answer without torch
+    "torch": {"config", "data", "datasets", "evaluate", "evaluation", "export", "figures", "module", "networks", "runs",
+              "train", "trained", "training"},
+}  # fmt: skip
+LIGHT = ("runs", "sweeps", "terminal/command.py", "config", "datasets/mnist.py")  # answer without torch
 HEAVY = {"torch", "lightning", "torchmetrics", "torchvision", "matplotlib", "pandas", "scipy", "pydantic"}
 
 
