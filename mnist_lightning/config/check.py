@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_type_hints
 
 import yaml
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.runs.errors import UsageError, printable
@@ -102,10 +102,10 @@ def find_class(path: str, target: str, group: str) -> type:
     if not target.startswith(packages):
         raise UsageError(f"{said}: {must_be}")
     try:
-        found, kind = get_class(target), get_class(kind_name)
+        found, kind = resolve_name(target), resolve_name(kind_name)
     except Exception as error:  # of any kind, where a module can't be imported
         raise UsageError(f"{said}: there is no such class: {' '.join(str(error).split())[:200]}") from error
-    if not (issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
+    if not (isinstance(found, type) and issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
         raise UsageError(f"{said}: {must_be}, and a {kind.__name__}")
     return found
 
