@@ -68,9 +68,10 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     The figures are leaderboard.png and, where two settings were varied against each other, heat_map.png.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    written = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
-    for name, text in written.items():
-        write_atomically(directory / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
+    texts = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
+    written = {name: text.encode(errors="backslashreplace") for name, text in texts.items()}
+    for name, content in written.items():
+        write_atomically(directory / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     if board.ranked.empty:
         return list(written)
     from mnist_lightning.figures import of_sweep

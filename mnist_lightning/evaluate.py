@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     images, labels = trained.test_set(options.data)
     evaluation = Evaluation(trained.logits(images), labels)
     found = described(trained, evaluation)
-    show(printable(as_text(found)))
+    show(printable(as_text(found), keep="\n"))
     if options.corrupted:
         found["corrupted"] = under_corruptions(trained, images, labels, show)
     if options.json:

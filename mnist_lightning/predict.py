@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers = []
     for answer in predict(options.run, options.images, options.save_prepared):
         answers.append(answer)
-        name = printable(answer["file"]).replace("\n", r"\n")
+        name = printable(answer["file"])
         if "error" in answer:
             print(f"{name}: {answer['error']}", file=sys.stderr)
         elif not options.json:

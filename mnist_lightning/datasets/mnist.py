@@ -35,7 +35,7 @@ def load(root: str | Path, search: Sequence[str | Path] = (), may_download: bool
     folder, looked = find(root, search)
     if folder is None:
         if not may_download:
-            raise RunError("\n  ".join(["MNIST was not found.", *looked]) + "\nName its folder: --data FOLDER")
+            raise RunError("MNIST was not found.", *(f"  {line}" for line in looked), "Name its folder: --data FOLDER")
         folder = download(Path(root), looked)
     train, train_labels, test, test_labels = (read(folder / name) for name in FILES)  # headers of 16 and of 8 bytes
     return train[16:].reshape(-1, 28, 28), train_labels[8:], test[16:].reshape(-1, 28, 28), test_labels[8:]
@@ -80,12 +80,12 @@ def download(root: Path, looked: list[str]) -> Path:
             folder, _ = find(root, [])  # another process may have been faster
             return folder or fetch(root)
     except (OSError, RuntimeError) as error:
-        places = "\n".join(f"  {line}" for line in looked)
         raise RunError(
-            f"MNIST was not found, and can't be downloaded.\n{places}\n  download     into {root}: {error}\n"
-            "Put the four files there, name a folder that has them (data.search=[FOLDER]), or train without network "
-            "on the small bundled digits:\n  python train.py data=digits"
-        ) from error
+            "MNIST was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
+            f"  download     into {root}: {error}",
+            "Put the four files there, name a folder that has them (data.search=[FOLDER]), or train without network on "
+            "the small bundled digits:", "  python train.py data=digits",
+        ) from error  # fmt: skip
 
 
 def fetch(root: Path) -> Path:

@@ -1,18 +1,18 @@
 """What went wrong, said to a person: one message instead of a traceback."""
 
 
-def printable(text: str) -> str:
+def printable(text: str, keep: str = "") -> str:
     """Return `text` with what a terminal can't show, or would obey, as an escape sequence of Python's."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
 
 
 class RunError(Exception):
-    """The work failed, and the message says what to do about it. Exit status 1."""
+    """The work failed, and the message, a line for each argument, says what to do about it. Exit status 1."""
 
     status = 1
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return "\n".join(printable(str(line)) for line in self.args)
 
 
 class UsageError(RunError):

@@ -72,8 +72,8 @@ def find(places: Iterable[Path]) -> FoundRuns:
             skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
     waiting = [job.directory for real, job in jobs.items() if not (real / "results.json").exists()]
     if not read and not waiting:
-        why = " that can be read:\n" + "\n".join(skipped) if skipped else ", that is no folder with a results.json"
-        raise UsageError(f"{', '.join(map(str, places))}: no run in there{why}")
+        why = " that can be read:" if skipped else ", that is no folder with a results.json"
+        raise UsageError(f"{', '.join(map(str, places))}: no run in there{why}", *skipped)
     return FoundRuns(*tables(list(read.values())), waiting, skipped)
 
 

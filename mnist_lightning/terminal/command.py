@@ -79,7 +79,7 @@ def say(error: object) -> None:
     if folder == "mnist_lightning":
         name = f"python -m {folder}.{program.stem}"
     if is_main_process():
-        print(f"{name}: {printable(str(error))}", file=sys.stderr)
+        print(f"{name}:", printable(str(error), keep="\n"), file=sys.stderr)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

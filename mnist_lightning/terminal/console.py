@@ -15,7 +15,7 @@ CONSOLE = Console()
 
 def say(what: RenderableType, style: str | None = None) -> None:
     """Print a line for a person, as it is, or a table; what nobody reads any more is dropped, and the work goes on."""
-    what = printable(what) if isinstance(what, str) else what
+    what = printable(what, keep="\n") if isinstance(what, str) else what
     try:
         CONSOLE.print(what, style=style, markup=False, highlight=False, soft_wrap=True)
     except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`

@@ -52,7 +52,7 @@ def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
     [
         (None, "finished", None),
         (Interrupted(2), "interrupted", None),
-        (DivergedError("the loss\nbecame nan"), "diverged", "the loss became nan"),
+        (DivergedError("the loss", "became nan"), "diverged", "the loss became nan"),
         (RunError("disk full"), "failed", "disk full"),
         (ValueError("a bug"), "failed", "a bug"),
     ],

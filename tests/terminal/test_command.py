@@ -10,7 +10,7 @@ from conftest import Program, environment, ring
 from PIL import Image
 from test_train import fit
 
-from mnist_lightning.runs.errors import printable
+from mnist_lightning.runs.errors import RunError, printable
 
 COMMANDS = ("evaluate", "predict", "export", "serve", "compare")
 
@@ -66,4 +66,6 @@ def test_output_that_nobody_reads_ends_it_quietly(command: str, status: int, run
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
-    assert printable("größer\n→ \x1b[31mred\r\udcff") == "größer\n→ \\x1b[31mred\\r\\udcff"
+    assert printable("größer\n→ \x1b[31mred\r\udcff") == "größer\\n→ \\x1b[31mred\\r\\udcff"
+    assert printable("two\nlines\r", keep="\n") == "two\nlines\\r"
+    assert str(RunError("one\x1b", "two\n")) == "one\\x1b\ntwo\\n", "a line for each argument"
