@@ -410,6 +410,7 @@ def test_mistakes_end_with_one_message(
         ("trainer.limit_train_batches=0.001", "You requested to check 0.001 of the `train_dataloader`"),
         ("trainer.val_check_interval=100", "`val_check_interval` (100) must be less than or equal to"),
         ("+callbacks.x={_target_:lightning.pytorch.callbacks.LearningRateMonitor}", "`Trainer` that has no logger"),
+        ("+callbacks.x={_target_:lightning.pytorch.callbacks.BackboneFinetuning}", "has no attribute 'backbone'"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused_before_a_step(override: str, message: str, tmp_path: Path) -> None:

@@ -234,7 +234,9 @@ def shown(value: Any) -> str:
 
 def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
     """Return whether a callback is to be made: the best checkpoint needs held-out images, and is left out without."""
-    monitor = str(node.get("monitor") or "")
+    is_ours, monitor = str(node.get("_target_")).endswith(".RunCheckpoint"), str(node.get("monitor") or "")
+    if is_ours and node.get("save_weights_only"):
+        raise UsageError(f"{path}.save_weights_only=true: must be false, or nothing could go on from it")
     if (meant := monitor.replace("_", "/", 1)) != monitor and meant in METRICS:
         raise UsageError(f"{path}.monitor={monitor}: there is no such metric. Did you mean {meant}?")
     if monitor.startswith("test/"):
@@ -243,6 +245,6 @@ def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
         )
     if not monitor.startswith("val/") or config.data.val_size:
         return True
-    if str(node.get("_target_")).endswith(".RunCheckpoint"):
+    if is_ours:
         return False
     raise UsageError(f"{path}.monitor={monitor}: no images are held out. To hold some out: data.val_size=5000")

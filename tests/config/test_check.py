@@ -92,6 +92,8 @@ model.image_size=32
     model.classes=5: CNN can't be made: it must give logits of shape (1, 10)
 trust=true
     trust=true: goes with resume=RUN or resume=SWEEP
++callbacks.last_checkpoint.save_weights_only=true
+    callbacks.last_checkpoint.save_weights_only=true: must be false
 seed=-1
     seed=-1: must be at least 0
 name=../up
