@@ -75,11 +75,11 @@ class GridSweeper(Sweeper):
         from mnist_lightning.terminal import console
 
         overrides, place = self.read(arguments)
+        self.launcher()  # says what is wrong with it before anything is made
         [combinations] = BasicSweeper.split_arguments(overrides, None)
         jobs = [[*combination, *self.for_jobs()] for combination in combinations]
         for job in jobs:
             self.compose(job)
-        self.launcher()  # says what is wrong with it before anything is made
         with self.open(place) as sweep:
             wanted = sweep.plan(jobs)
             if self.is_resumed:
@@ -113,6 +113,10 @@ class GridSweeper(Sweeper):
                 )
         if "output_dir" in by_key:
             raise UsageError("output_dir: the jobs of a sweep stand in its own directory: hydra.sweep.dir=DIR")
+        if place and is_sweep(place) and (Path(place) / STUDY_FILE).exists() != self.IS_SEARCH:
+            raise UsageError(
+                f"{place} holds {'no' if self.IS_SEARCH else 'a'} search: name another hydra.sweep.dir=DIR"
+            )
         return list(by_key.values()), place
 
     def compose(self, job: Sequence[str]) -> DictConfig:
@@ -159,10 +163,6 @@ class GridSweeper(Sweeper):
 
     def open(self, place: str | None) -> Sweep:
         """Make or find the directory of the sweep."""
-        if place and is_sweep(place) and (Path(place) / STUDY_FILE).exists() != self.IS_SEARCH:
-            raise UsageError(
-                f"{place} holds {'no' if self.IS_SEARCH else 'a'} search: name another hydra.sweep.dir=DIR"
-            )
         sweep = Sweep.create(place, self.config.name, self.is_trusted)
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)
@@ -208,10 +208,10 @@ class SearchSweeper(GridSweeper):
         space = {override.get_key_element(): distribution(override) for override in searched}
         fixed = [f"{o.get_key_element()}={o.get_value_element_as_str()}" for o in overrides if o not in searched]
         fixed = sorted([*fixed, *self.for_jobs()])
-        config = self.compose_ends(space, fixed)
         launcher = self.launcher()
         if not isinstance(launcher, ProcessLauncher):
             raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
+        config = self.compose_ends(space, fixed)
         with self.open(place) as sweep:
             search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, **self.settings)
             console.say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")

@@ -48,7 +48,7 @@ def test_readme_command_runs(command: str, program: Program, tmp_path: Path) -> 
         return
     one_job = [re.sub(r"=range\(.*\)$", "=0", word.partition(",")[0]) for word in own]
     if a_sweep:
-        one_job += ["seed=0", "optimizer.lr=0.1", "data.batch_size=16", "data.val_size=100"]
+        one_job += ["~callbacks.figures", "seed=0", "optimizer.lr=0.1", "data.batch_size=16", "data.val_size=100"]
     if "sweep=search" in own:
         one_job += ["hydra.sweeper.trials=1"]
     ended = program("train.py", *one_job, *reduced)

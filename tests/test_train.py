@@ -290,6 +290,7 @@ def test_stopped_run_goes_on_bit_for_bit(
         assert f"python train.py resume={run}" in errors
         assert "Traceback" not in errors
     done = len(read(run)["epochs"])
+    time.sleep(1)  # event files are named by the second; a process of its own would not have begun to train by then
     results = go_on(run, f"trainer.max_epochs={done + 2}")
     assert results["status"] == "finished"
     assert len(results["epochs"]) == done + 2
