@@ -158,7 +158,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str | None]] = {  # and what a 
     "a target within": (setting("model.channels", [{"_target_": "os.system", "command": EXECUTES}]), "model.channels"),
     "many layers": (
         setting("model", {"_target_": "torch.nn.LSTM", "input_size": 1, "hidden_size": 1, "num_layers": 100_000}),
-        "takes more than 1 seconds to be made",
+        "takes more than 1 seconds of processor time to be made",
     ),
     "no network": (setting("model", None), "model=null: must be settings"),
     "a network of other images": (setting("model", {"_target_": "torch.nn.Identity"}), "it must give logits of shape"),
@@ -198,7 +198,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str | None]] = {  # and what a 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_look_at_a_hostile_run_touches_nothing(name: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_lightning.trained.MOST_SECONDS", 1)
+    if name == "many layers":
+        load_run(run)  # what torch imports for the first network counts too
+        monkeypatch.setattr("mnist_lightning.trained.MOST_SECONDS", 1)
     spoil, message = HOSTILE[name]
     spoil(run)
     before = everything_in(Path())

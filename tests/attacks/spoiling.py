@@ -113,8 +113,8 @@ def sparse(name: str, size: int) -> Spoil:
     return spoil
 
 
-def setting(key: str, value: Any) -> Spoil:
-    """Change a setting of config.yaml by its dotted name; in texts {work}, {home} and {port} are filled in."""
+def at_setting(key: str, change: Callable[[Any, str, Scene], None]) -> Spoil:
+    """Change config.yaml where a setting stands, by its dotted name: `change` gets the group and the last name."""
 
     def spoil(scene: Scene) -> None:
         path = scene.run / "config.yaml"
@@ -123,10 +123,15 @@ def setting(key: str, value: Any) -> Spoil:
         *groups, last = key.split(".")
         for group in groups:
             node = node[group]
-        node[last] = filled(value, scene)
+        change(node, last, scene)
         path.write_text(yaml.safe_dump(config, allow_unicode=True))
 
     return spoil
+
+
+def setting(key: str, value: Any) -> Spoil:
+    """Change a setting of config.yaml by its dotted name; in texts {work}, {home} and {port} are filled in."""
+    return at_setting(key, lambda node, name, scene: node.__setitem__(name, filled(value, scene)))
 
 
 def filled(value: Any, scene: Scene) -> Any:
@@ -143,18 +148,7 @@ def filled(value: Any, scene: Scene) -> Any:
 
 def without(key: str) -> Spoil:
     """Take a setting out of config.yaml, by its dotted name."""
-
-    def spoil(scene: Scene) -> None:
-        path = scene.run / "config.yaml"
-        config = yaml.safe_load(path.read_text())
-        node = config
-        *groups, last = key.split(".")
-        for group in groups:
-            node = node[group]
-        del node[last]
-        path.write_text(yaml.safe_dump(config))
-
-    return spoil
+    return at_setting(key, lambda node, name, _: node.__delitem__(name))
 
 
 def config_line(line: str) -> Spoil:
