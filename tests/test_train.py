@@ -223,6 +223,11 @@ def test_two_optimizers_and_schedulers_train(tmp_path: Path, scheduler: str) -> 
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_null_is_lightnings_word_for_true(tmp_path: Path) -> None:
+    fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none", "trainer.enable_checkpointing=null")
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+
+
 def test_run_stopped_within_an_epoch_counts_its_final_weights(tmp_path: Path) -> None:
     results = fit(tmp_path / "run", "data=digits", "trainer.max_steps=100", "logger=none")
     network = load_run(tmp_path / "run").network

@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 import shutil
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -291,3 +292,12 @@ def test_a_misspelt_name_is_answered_without_torch(program: Program) -> None:
     ended = program("-c", NAMES_ALONE, str(PROJECT / "train.py"), "optimizer=adam", "optimizer.beta=1")
     assert (ended.returncode, ended.stdout) == (2, "set()\n"), ended.stderr
     assert "Did you mean optimizer.betas?" in ended.stderr
+
+
+def test_extras_that_are_named_are_the_projects_own() -> None:
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for option, install in compose.EXTRAS.items():
+        [requirement] = extras[option.partition("_")[0].replace("submitit", "slurm")]
+        assert f"'{requirement}'" in install
+    [requirement] = extras["search"]
+    assert f'check_extra("search", "{requirement}")' in (PROJECT / "hydra_plugins" / "sweeps.py").read_text()

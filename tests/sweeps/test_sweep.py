@@ -22,7 +22,7 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
 from mnist_lightning.sweeps import jobs
-from mnist_lightning.sweeps.command_line import typed_again
+from mnist_lightning.sweeps.command_line import command_line, typed_again
 from mnist_lightning.sweeps.sweep import Sweep, job_name, quoted
 
 DIGITS = ("data=digits", "trainer.log_every_n_steps=30", "~callbacks.figures")  # figures take a second or two
@@ -349,6 +349,14 @@ def test_a_sweep_is_typed_again_on_its_own_directory(tmp_path: Path) -> None:
     assert typed_again(tmp_path, ["hydra.launcher.jobs=4"]) == [
         *kept, f"resume={quoted(str(tmp_path))}", "hydra.launcher.jobs=4",
     ]  # fmt: skip
+
+
+def test_a_sweep_goes_on_with_m_or_without(tmp_path: Path) -> None:
+    """Everything else with many runs needs -m, so it is typed here too: it adds no job of its own."""
+    Sweep(tmp_path, ["x.py", "-m", "seed=0,1"], []).save()
+    expected = ["-m", "seed=0,1", f"resume={quoted(str(tmp_path))}"]
+    for words in ([f"resume={tmp_path}"], ["-m", f"resume={tmp_path}"], [f"resume={tmp_path}", "--multirun"]):
+        assert command_line(words) == expected
 
 
 def test_slots_share_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
