@@ -80,12 +80,7 @@ def read_end(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        UsageError: it holds no object, or can't be read.
-    """
+    """Return the object in a JSON file. Raises as `open_regular`, and UsageError where it holds none."""
     try:
         content = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
@@ -98,9 +93,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings in a YAML file, as plain values.
 
-    Raises:
-        FileNotFoundError: there is none.
-        UsageError: it holds none, is larger than ours, repeats itself by aliases, or can't be read.
+    Raises as `open_regular`, and UsageError where it holds none, is larger than ours, or repeats itself by aliases.
     """
     import yaml
 

@@ -38,6 +38,7 @@ class Run:
         self.directory, self.results = directory, results
         self.is_new, self.is_trusted = is_new, is_trusted
         self.is_under_way = False  # training has begun in this process
+        self.began_with: str | None = None  # which weights of another run it took, in words
         self.seal = Seal(directory)
         self.main_process = is_main_process()
         self.seconds_before = results.get("total_seconds", 0.0)  # of the processes before a resume
@@ -45,9 +46,9 @@ class Run:
         self._lock = FileLock(directory / ".lock", blocking=False)
 
     @classmethod
-    def create(cls, output_dir: str | None, name: str, seed: int = 0) -> Self:
+    def create(cls, output_dir: str | None, name: str, seed: int = 0, experiment: str | None = None) -> Self:
         """Begin a new run in a directory of its own; in further processes of a multi-device run, join it."""
-        results = {"status": "running", "name": name, "seed": seed, "epochs": []}
+        results = {"status": "running", "name": name, "seed": seed, "experiment": experiment, "epochs": []}
         if not is_main_process():
             if directory := os.environ.get(DIRECTORY_VARIABLE, output_dir):
                 return cls(Path(directory), results)
@@ -72,10 +73,8 @@ class Run:
         if not is_trusted:
             run.seal.check(CONFIG_FILE, resume_command(directory))
             if (directory / LAST_CHECKPOINT).exists() and run.checkpoint is None:
-                instead = "Delete it to begin the run anew, or take it as it is by trust=true"
-                raise RunError(
-                    f"{directory / LAST_CHECKPOINT} is damaged, and no earlier checkpoint is whole. {instead}"
-                )
+                problem = f"{directory / LAST_CHECKPOINT} is damaged, and no earlier checkpoint is whole"
+                raise RunError(f"{problem}. Delete it to begin the run anew, or take it as it is by trust=true")
         return run
 
     @property
@@ -99,9 +98,7 @@ class Run:
                 raise UsageError(f"{self.directory} can't be written: {error.strerror}") from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if not self.main_process:
             return
         if error is None:
@@ -112,6 +109,9 @@ class Run:
         self._log_file.close()
         if self.is_new and isinstance(error, RunError) and not self.is_under_way:
             shutil.rmtree(self.directory)  # no step was taken: as if it had never been asked for
+            if self.directory.parent.parent == Path("runs"):
+                with suppress(OSError):  # other runs of that name are there
+                    self.directory.parent.rmdir()
             return
         if isinstance(error, UsageError):
             self.results.update(self._how_it_stood)  # nothing was done to a run that was to be resumed
@@ -135,7 +135,7 @@ class Run:
 
     def notes(self) -> list[str]:
         """Return what is to be said before the run begins or goes on."""
-        found = []
+        found = [self.began_with] if self.began_with else []
         if (problem := problem_with_key()) and self.main_process:
             found.append(f"{problem}. This run is not sealed: resume= will ask for trust=true")
         checkpoint = None if self.is_new else self.checkpoint

@@ -62,10 +62,8 @@ class Seal:
         foreign = f"is somebody else's: {self.directory / SEAL_FILE} is missing, or not under your key"
         why = "was changed since it was written" if state == "changed" else foreign
         no_key = f" ({problem})" if (problem := problem_with_key()) else ""
-        raise UsageError(
-            f"{self.directory / name} {why}{no_key}. Going on obeys all that stands in it. If you trust it: "
-            f"{resume} trust=true"
-        )
+        go_on = f"Going on obeys all that stands in it. If you trust it: {resume} trust=true"
+        raise UsageError(f"{self.directory / name} {why}{no_key}. {go_on}")
 
     def checkpoints(self) -> list[Path]:
         """Return the sealed checkpoints that are as they were written, the latest first."""

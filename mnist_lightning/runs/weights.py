@@ -12,6 +12,23 @@ import torch
 
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.files import MOST_BYTES, MOST_OF_WEIGHTS, open_regular
+from mnist_lightning.runs.run import LAST_CHECKPOINT, checkpoint_of, directory_of
+
+PREFIX = "network."  # of the network's tensors in a checkpoint of the LightningModule
+
+
+def weights_of(place: str | Path) -> tuple[Path, dict[str, Any]]:
+    """Return the checkpoint that is meant by `place`, a run directory or a checkpoint in one, and its content."""
+    place = Path(place)
+    directory = directory_of(place)
+    checkpoint = place if directory != place else checkpoint_of(directory) or directory / LAST_CHECKPOINT
+    return checkpoint, read_checkpoint(checkpoint)
+
+
+def network_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the tensors of the network alone, by its own names."""
+    state = checkpoint["state_dict"] if isinstance(checkpoint["state_dict"], dict) else {}
+    return {key.removeprefix(PREFIX): value for key, value in state.items() if str(key).startswith(PREFIX)}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -32,9 +49,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except UsageError:
         raise
     except Exception as error:  # what stands in a stranger's file leads torch to errors of any kind
-        raise RunError(
-            f"{path} is not a checkpoint of this project, or damaged. Without it, resume= begins the run anew"
-        ) from error
+        without = "Without it, resume= begins the run anew"
+        raise RunError(f"{path} is not a checkpoint of this project, or damaged. {without}") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
         raise RunError(f"{path} is not a checkpoint of this project")
     return checkpoint
