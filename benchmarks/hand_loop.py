@@ -24,7 +24,7 @@ def tensors(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[Tenso
 def main(root: str, epochs: int) -> None:
     """Train on MNIST in `root` and print the mean seconds of an epoch, training and test, and the accuracy."""
     torch.manual_seed(0)
-    train_images, train_labels, test_images, test_labels = mnist.load(root)
+    train_images, train_labels, test_images, test_labels = mnist.MNIST(root).read()
     (x, y), (test_x, test_y) = tensors(train_images, train_labels), tensors(test_images, test_labels)
     del train_images, train_labels, test_images, test_labels
     network: nn.Module = CNN().to(memory_format=torch.channels_last)

@@ -165,7 +165,7 @@ def labelled(run: TrainedRun, split: str, seed: int) -> tuple[Grey, Grey]:
     from mnist_lightning.datasets.draw import balanced_draw
 
     data = run.config.data
-    images, labels, *_ = mnist.load(data.root, data.search)
+    images, labels, *_ = mnist.MNIST(data.root, data.search).read()
     order = np.random.default_rng(seed).permutation(balanced_draw(labels, data.val_size or len(labels), data.val_seed))
     return images[order], labels[order]
 

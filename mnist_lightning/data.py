@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -12,58 +12,64 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from mnist_lightning.datasets import mnist, sources
 from mnist_lightning.datasets.draw import balanced_draw
+from mnist_lightning.datasets.source import Arrays, Source
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.runs.errors import UsageError
 
 
 class ImageDataModule(LightningDataModule):
-    """MNIST, or scikit-learn's digits: read once, normalized once, kept on the device that trains.
+    """The images of a source: read once, normalized once, kept on the device that trains.
 
-    A batch is a pair: images float32 (N, 1, 28, 28), labels int64 (N,).
+    A batch is a pair: images float32 (N, C, H, W), labels int64 (N,).
 
     Args:
-        dataset: "mnist" or "digits".
+        source: where they come from.
+        dataset: what they are called; else the source's class is.
         batch_size: images per optimizer step, over all devices.
         test_batch_size: images per evaluation step on one device.
         val_size: training images held out for validation, as equally many of each class as can be.
         val_seed: which ones.
-        mean, std: pixels are scaled to 0..1, then (x - mean) / std.
+        mean, std: pixels are scaled to 0..1, then (x - mean) / std; numbers, or one for each channel.
         seed: with the epoch, the order of the training images.
-        root, search: where MNIST is looked for; see mnist_lightning.datasets.mnist.
     """
 
     def __init__(
         self,
-        dataset: Literal["mnist", "digits"],
-        batch_size: Annotated[int, Field(ge=1)],
-        test_batch_size: Annotated[int, Field(ge=1)],
-        val_size: Annotated[int, Field(ge=0)],
-        val_seed: Annotated[int, Field(ge=0)],
-        mean: float,
-        std: Annotated[float, Field(gt=0)],
-        seed: Annotated[int, Field(ge=0)],
-        root: str | None = None,
-        search: Sequence[str] = (),
+        source: Source,
+        dataset: Annotated[str, Field(min_length=1)] | None = None,
+        batch_size: Annotated[int, Field(ge=1)] = 64,
+        test_batch_size: Annotated[int, Field(ge=1)] = 500,
+        val_size: Annotated[int, Field(ge=0)] = 0,
+        val_seed: Annotated[int, Field(ge=0)] = 0,
+        mean: float | Sequence[float] = 0.0,
+        std: Annotated[float, Field(gt=0)] | Sequence[Annotated[float, Field(gt=0)]] = 1.0,
+        seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         super().__init__()
-        if val_size >= (images := sources.TRAIN_SIZES[dataset]):
-            least = f"from 0 to {images - 1:,}: {dataset} has {images:,} images to train"
-            raise ValueError(f"val_size={val_size}: must be {least}")
-        self.dataset, self.root, self.search = dataset, root or "data", search
+        self.source, self.dataset = source, dataset or type(source).__name__.lower()
+        if source.train_size and val_size >= source.train_size:
+            raise ValueError(self.too_many(val_size, source.train_size))
+        for name, numbers in (("mean", mean), ("std", std)):
+            if not isinstance(numbers, int | float) and len(numbers) != (channels := source.shape[0]):
+                raise ValueError(f"{name}={list(numbers)}: must be a number, or one for each of {channels} channels")
         self.batch_size, self.test_batch_size = batch_size, test_batch_size
         self.val_size, self.val_seed, self.seed = val_size, val_seed, seed
         self.mean, self.std = mean, std
-        self.arrays: mnist.Arrays | None = None
+        self.arrays: Arrays | None = None
         self.splits: dict[str, TensorDataset] = {}
 
     def prepare_data(self) -> None:
         """Read the files, and download them first where they are missing."""
         if self.arrays is None and not self.splits:
-            self.arrays = sources.load(self.dataset, self.root, self.search)
+            self.arrays = self.source.checked()
+            if self.val_size >= len(self.arrays[0]):
+                raise UsageError(f"data.{self.too_many(self.val_size, len(self.arrays[0]))}")
 
-    def setup(self, stage: str) -> None:
+    def too_many(self, val_size: int, images: int) -> str:
+        return f"val_size={val_size}: must be from 0 to {images - 1:,}: {self.dataset} has {images:,} images to train"
+
+    def setup(self, stage: str | None = None) -> None:
         if self.splits:
             return
         self.prepare_data()
@@ -71,7 +77,7 @@ class ImageDataModule(LightningDataModule):
         train_images, train_labels, test_images, test_labels = self.arrays
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.val_size:
-            held_out = balanced_draw(train_labels, self.val_size, self.val_seed)
+            held_out = self.held_out(train_labels)
             kept = np.setdiff1d(np.arange(len(train_labels)), held_out)
             self.splits["val"] = self._tensors(train_images[held_out], train_labels[held_out], device)
             train_images, train_labels = train_images[kept], train_labels[kept]
@@ -79,9 +85,13 @@ class ImageDataModule(LightningDataModule):
         self.splits["test"] = self._tensors(test_images, test_labels, device)
         self.arrays = None
 
-    def _tensors(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], device: torch.device) -> TensorDataset:
+    def held_out(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Return which of the training images are held out, by their labels (N,)."""
+        return balanced_draw(labels, self.val_size, self.val_seed)
+
+    def _tensors(self, images: NDArray[np.uint8], labels: NDArray[Any], device: torch.device) -> TensorDataset:
         normalized = normalize(torch.from_numpy(images).to(device), self.mean, self.std)
-        return TensorDataset(normalized, torch.from_numpy(labels).to(device, torch.int64))
+        return TensorDataset(normalized, torch.from_numpy(labels).to(device))
 
     def size(self, split: str) -> int:
         """Return the number of images in "train", "val" or "test"."""
@@ -93,15 +103,19 @@ class ImageDataModule(LightningDataModule):
             raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
         device = self.splits["train"].tensors[0].device
         order = ShuffledBatches(self.size("train"), self.batch_size, self.seed, rank, devices, device)
-        return DataLoader(self.splits["train"], batch_size=None, sampler=order)
+        return loader(self.splits["train"], order)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each of `evaluation_stages`: they are all evaluated after every epoch."""
         splits = [self.splits[stage] for stage in self.evaluation_stages]
         orders = [sequential_batches(len(split), self.test_batch_size, *self._place) for split in splits]
-        return [DataLoader(split, batch_size=None, sampler=order) for split, order in zip(splits, orders, strict=True)]
+        return [loader(split, order) for split, order in zip(splits, orders, strict=True)]
 
     test_dataloader = val_dataloader
+
+    def predict_dataloader(self) -> DataLoader:
+        """The test images."""
+        return self.val_dataloader()[-1]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # it is there already
@@ -115,6 +129,11 @@ class ImageDataModule(LightningDataModule):
     def evaluation_stages(self) -> list[str]:
         """What is evaluated after every epoch, in the order of the loaders."""
         return ["val", "test"] if self.val_size else ["test"]
+
+
+def loader(images: TensorDataset, batches: Any) -> DataLoader:
+    """Return a loader that draws nothing from torch's own generator: dropout then draws the same in a resumed run."""
+    return DataLoader(images, batch_size=None, sampler=batches, generator=torch.Generator())
 
 
 @dataclass(eq=False)

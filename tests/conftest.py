@@ -34,7 +34,8 @@ Program = Callable[..., "subprocess.CompletedProcess[str]"]
 def mnist_folder() -> Path | None:
     """Return the first place of conf/data/mnist.yaml that holds MNIST."""
     settings = yaml.safe_load((PROJECT / "conf" / "data" / "mnist.yaml").read_text())
-    folder, _ = mnist.find(PROJECT / settings["root"], [PROJECT / place for place in settings["search"]])
+    places = str(PROJECT / settings["root"]), [str(PROJECT / place) for place in settings["search"]]
+    folder, _ = mnist.MNIST(*places).find()
     return folder
 
 

@@ -9,21 +9,20 @@ import torch
 
 from mnist_lightning.data import ImageDataModule, ShuffledBatches, sequential_batches
 from mnist_lightning.datasets import mnist
-from mnist_lightning.datasets.digits import load_digits
+from mnist_lightning.datasets.digits import Digits
 from mnist_lightning.datasets.draw import balanced_draw
 from mnist_lightning.runs.errors import RunError, UsageError
 
 
 def digits(**settings: object) -> ImageDataModule:
-    arguments = {"dataset": "digits", "batch_size": 16, "test_batch_size": 500, "val_size": 0, "val_seed": 0}
-    data = ImageDataModule(**(arguments | {"mean": 0.1555, "std": 0.2772, "seed": 0} | settings))  # type: ignore[arg-type]
+    arguments = {"source": Digits(), "batch_size": 16, "mean": 0.1555, "std": 0.2772}
+    data = ImageDataModule(**(arguments | settings))  # type: ignore[arg-type]
     data.setup("fit")
     return data
 
 
 def mnist_module(root: Path, **settings: object) -> ImageDataModule:
-    arguments = {"batch_size": 64, "mean": 0.1370, "std": 0.3081, "root": str(root)}
-    return digits(**(arguments | {"dataset": "mnist"} | settings))
+    return digits(**({"source": mnist.MNIST(str(root)), "batch_size": 64, "mean": 0.1370, "std": 0.3081} | settings))
 
 
 def copy_of(mnist_root: Path, folder: Path) -> Path:
@@ -50,16 +49,16 @@ def test_images_are_torchvisions(mnist_root: Path) -> None:
 
 
 def test_constants_are_the_training_sets_own(mnist_root: Path) -> None:
-    images, _, _, _ = mnist.load(mnist_root)
+    images, _, _, _ = mnist.MNIST(str(mnist_root)).read()
     assert round(float(images.mean(dtype=np.float64)) / 255, 4) == 0.1307  # as conf/data/mnist.yaml says
     assert round(float(images.std(dtype=np.float64)) / 255, 4) == 0.3081
-    images, _, _, _ = load_digits()
+    images, _, _, _ = Digits().read()
     assert round(float(images.mean(dtype=np.float64)) / 255, 4) == 0.1555  # as in conf/data/digits.yaml
     assert round(float(images.std(dtype=np.float64)) / 255, 4) == 0.2772
 
 
 def test_digits_are_a_balanced_split_of_the_bundled_file() -> None:
-    train_images, train_labels, test_images, test_labels = load_digits()
+    train_images, train_labels, test_images, test_labels = Digits().read()
     assert train_images.shape == (1437, 28, 28)
     assert test_images.shape == (360, 28, 28)
     assert np.bincount(test_labels).tolist() == [36] * 10
@@ -148,7 +147,7 @@ def test_missing_files_list_what_was_tried(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("torchvision.datasets.MNIST", no_network)
     with pytest.raises(RunError) as raised:
-        mnist.load(tmp_path / "data", [tmp_path / "shared"])
+        mnist.MNIST(str(tmp_path / "data"), [str(tmp_path / "shared")]).read()
     message = str(raised.value)
     for part in (
         f"{tmp_path}/data: none of the four files",
@@ -179,7 +178,7 @@ def test_damaged_file_is_named(mnist_root: Path, tmp_path: Path, damage: str, me
     else:
         path.write_bytes({"truncated": bytes(content[:5_000]), "empty": b"", "flipped": bytes(content)}[damage])
     with pytest.raises(RunError, match=message) as raised:
-        mnist.load(tmp_path)
+        mnist.MNIST(str(tmp_path)).read()
     assert str(path) in str(raised.value)
 
 
@@ -193,7 +192,7 @@ def test_download_happens_once_and_leaves_whole_files(
         copy_of(mnist_root, Path(root))
 
     monkeypatch.setattr("torchvision.datasets.MNIST", from_mirror)
-    threads = [threading.Thread(target=mnist.load, args=(tmp_path,)) for _ in range(3)]
+    threads = [threading.Thread(target=mnist.MNIST(str(tmp_path)).read) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -211,6 +210,6 @@ def test_interrupted_download_leaves_nothing(mnist_root: Path, tmp_path: Path, m
 
     monkeypatch.setattr("torchvision.datasets.MNIST", broken)
     with pytest.raises(RunError, match="t10k-labels-idx1-ubyte is damaged"):
-        mnist.load(tmp_path)
-    found, _ = mnist.find(tmp_path, [])
+        mnist.MNIST(str(tmp_path)).read()
+    found, _ = mnist.MNIST(str(tmp_path)).find()
     assert found is None

@@ -1,126 +1,169 @@
-"""Where MNIST comes from: found, checked byte for byte, or downloaded.
+"""MNIST and the data sets of its format: found, checked byte for byte, or downloaded.
 
-`python -m mnist_lightning.datasets.mnist` does just that and says where the files are.
+`python -m mnist_lightning.datasets.mnist` does just that for MNIST and says where the files are.
 """
 
+import gzip
 import hashlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_lightning.datasets.source import DIGITS, Arrays, Source
 from mnist_lightning.runs.errors import RunError
 
-# Bytes and md5 of the four unpacked files of the MNIST database of handwritten digits (LeCun, Cortes, Burges).
-# Packed with `gzip -6` they give the archives whose md5 torchvision checks.
+# The md5 of the unpacked files of MNIST; packed with `gzip -6` they give the archives whose md5 torchvision checks.
 FILES = {
-    "train-images-idx3-ubyte": (47_040_016, "6bbc9ace898e44ae57da46a324031adb"),
-    "train-labels-idx1-ubyte": (60_008, "a25bea736e30d166cdddb491f175f624"),
-    "t10k-images-idx3-ubyte": (7_840_016, "2646ac647ad5339dbf082846283269ea"),
-    "t10k-labels-idx1-ubyte": (10_008, "27ae3e4e09519cfbb04c329615203637"),
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 
-Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
+class MNIST(Source):
+    """The MNIST database of handwritten digits: LeCun, Cortes, Burges.
 
-def load(root: str | Path, search: Sequence[str | Path] = (), may_download: bool = True) -> Arrays:
-    """Return MNIST from `root`, else from one of `search`, else, where it may be, downloaded into `root`.
-
-    Each place is laid out as torchvision does it, with the four files in MNIST/raw. The arrays are uint8: training
-    images (60000, 28, 28) and labels (60000,), test images (10000, 28, 28) and labels (10000,).
+    Args:
+        root: holds the four files in MNIST/raw, as torchvision lays it out, packed or not; else they are downloaded.
+        search: further places to look in first.
     """
-    folder, looked = find(root, search)
-    if folder is None:
-        if not may_download:
-            raise RunError("MNIST was not found.", *(f"  {line}" for line in looked), "Name its folder: --data FOLDER")
-        folder = download(Path(root), looked)
-    train, train_labels, test, test_labels = (read(folder / name) for name in FILES)  # headers of 16 and of 8 bytes
-    return train[16:].reshape(-1, 28, 28), train_labels[8:], test[16:].reshape(-1, 28, 28), test_labels[8:]
+
+    classes: Sequence[str] = DIGITS
+    shape, train_size, test_size, is_handwriting = (1, 28, 28), 60_000, 10_000, True
+    md5: Mapping[str, str] = FILES  # of the unpacked files, where it is known; else the packed ones are read
+
+    def __init__(self, root: str = "data", search: Sequence[str] = ()) -> None:
+        self.root, self.search, self.name = root, search, type(self).__name__
+
+    def read(self, may_download: bool = True) -> Arrays:
+        folder, looked = self.find()
+        if folder is None:
+            if not may_download:
+                lines = [f"  {line}" for line in looked]
+                raise RunError(f"{self.name} was not found.", *lines, "Name its folder: --data FOLDER")
+            folder = self.download(looked)
+        train, train_labels, test, test_labels = (self.read_file(folder, name) for name in FILES)
+        side = self.shape[1:]  # headers have 16 and 8 bytes
+        return train[16:].reshape(-1, *side), train_labels[8:], test[16:].reshape(-1, *side), test_labels[8:]
+
+    def find(self) -> tuple[Path | None, list[str]]:
+        """Return the first folder that holds all four files, and a line for each place that does not."""
+        looked: list[str] = []
+        for setting, place in [("data.root", self.root), *(("data.search", place) for place in self.search)]:
+            folder = Path(place) / self.name / "raw"
+            present = [name for name in FILES if any(path.exists() for path in self.forms(folder, name))]
+            if len(present) == len(FILES):
+                return folder, looked
+            looked.append(f"{setting:<12} {place}: {len(present) or 'none'} of the four files in {folder}")
+        return None, looked
+
+    def forms(self, folder: Path, name: str) -> list[Path]:
+        """Return the file unpacked and packed, first the one whose md5 is known."""
+        forms = [folder / name, folder / f"{name}.gz"]
+        return forms if name in self.md5 else forms[::-1]
+
+    def read_file(self, folder: Path, name: str) -> NDArray[np.uint8]:
+        """Return the bytes of one of the four files, header included, once their number and md5 are right."""
+        path = next(path for path in self.forms(folder, name) if path.exists())
+        try:
+            content = np.fromfile(path, np.uint8)
+        except OSError as error:
+            mend = "Mend its permissions, or use another copy: data.search=[FOLDER]"
+            raise RunError(f"{path} can't be read: {error.strerror}. {mend}") from error
+        is_packed, images = path.suffix == ".gz", self.train_size if name.startswith("train") else self.test_size
+        size = 16 + images * self.shape[1] * self.shape[2] if "images" in name else 8 + images
+        if not is_packed and len(content) != size:
+            damage = f"it has {len(content):,} bytes instead of {size:,}"
+        else:
+            damage = self.damage(content, self.packed_md5[path.name] if is_packed else self.md5.get(name))
+        if damage:
+            what = "Delete it and run again, or use another copy: data.root=FOLDER"
+            raise RunError(f"{path} is damaged: {damage}. {what}")
+        return np.frombuffer(bytearray(gzip.decompress(content.data)), np.uint8) if is_packed else content
+
+    @staticmethod
+    def damage(content: NDArray[np.uint8], md5: str | None) -> str:
+        """Say what is wrong where the md5 of a file is another; None where none is known."""
+        found = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
+        return f"its md5 is {found} instead of {md5}" if md5 and md5 != found else ""
+
+    @property
+    def of_torchvision(self) -> Any:
+        """torchvision's class of the same name: it downloads the files, and has a table of the packed ones."""
+        import torchvision.datasets
+
+        return getattr(torchvision.datasets, self.name)
+
+    @property
+    def packed_md5(self) -> dict[str, str]:
+        return dict(self.of_torchvision.resources)
+
+    def download(self, looked: list[str]) -> Path:
+        """Download into `root` from torchvision's mirrors, one process at a time, and return the folder."""
+        from filelock import FileLock
+
+        root = Path(self.root)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with FileLock(root / f".{self.name.lower()}.lock"):
+                folder, _ = type(self)(self.root).find()  # another process may have been faster
+                return folder or self.fetch(root)
+        except (OSError, RuntimeError) as error:
+            raise RunError(
+                f"{self.name} was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
+                f"  download     into {root}: {error}",
+                "Put the four files there, name a folder that has them (data.search=[FOLDER]), or train without "
+                "network on the small bundled digits:", "  python train.py data=digits",
+            ) from error  # fmt: skip
+
+    def fetch(self, root: Path) -> Path:
+        """Download beside the goal and move whole files there: an interrupted download leaves nothing behind."""
+        import socket
+
+        folder = root / self.name / "raw"
+        folder.mkdir(parents=True, exist_ok=True)
+        socket.setdefaulttimeout(30)  # seconds without a byte; torchvision sets none and would wait for ever
+        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as scratch:
+            self.of_torchvision(scratch, download=True)
+            found = Path(scratch, self.name, "raw")
+            for name in FILES:
+                self.read_file(found, name)
+                path = next(path for path in self.forms(found, name) if path.exists())
+                path.replace(folder / path.name)
+        return folder
 
 
-def find(root: str | Path, search: Sequence[str | Path]) -> tuple[Path | None, list[str]]:
-    """Return the first folder that holds all four files, and a line for each place that does not."""
-    looked: list[str] = []
-    for setting, place in [("data.root", root), *(("data.search", place) for place in search)]:
-        folder = Path(place) / "MNIST" / "raw"
-        present = [name for name in FILES if (folder / name).exists()]
-        if len(present) == len(FILES):
-            return folder, looked
-        looked.append(f"{setting:<12} {place}: {len(present) or 'none'} of the four files in {folder}")
-    return None, looked
+class FashionMNIST(MNIST):
+    """Articles of clothing: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747."""
+
+    classes = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+    is_handwriting, md5 = False, {}
 
 
-def read(path: Path) -> NDArray[np.uint8]:
-    """Return the bytes of one of the four files, header included, once their number and md5 are right."""
-    size, md5 = FILES[path.name]
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        mend = "Mend its permissions, or use another copy: data.search=[FOLDER]"
-        raise RunError(f"{path} can't be read: {error.strerror}. {mend}") from error
-    if len(content) != size:
-        damage = f"it has {len(content):,} bytes instead of {size:,}"
-    elif (found := hashlib.md5(content.data, usedforsecurity=False).hexdigest()) != md5:
-        damage = f"its md5 is {found} instead of {md5}"
-    else:
-        return content
-    raise RunError(f"{path} is damaged: {damage}. Delete it and run again, or use another copy: data.root=FOLDER")
+class KMNIST(MNIST):
+    """Cursive Japanese characters: Clanuwat and others 2018, arXiv:1812.01718."""
 
-
-def download(root: Path, looked: list[str]) -> Path:
-    """Download MNIST into `root` from torchvision's mirrors, one process at a time, and return the folder."""
-    from filelock import FileLock
-
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".mnist.lock"):
-            folder, _ = find(root, [])  # another process may have been faster
-            return folder or fetch(root)
-    except (OSError, RuntimeError) as error:
-        raise RunError(
-            "MNIST was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
-            f"  download     into {root}: {error}",
-            "Put the four files there, name a folder that has them (data.search=[FOLDER]), or train without network on "
-            "the small bundled digits:", "  python train.py data=digits",
-        ) from error  # fmt: skip
-
-
-def fetch(root: Path) -> Path:
-    """Download beside the goal and move whole files there: an interrupted download leaves nothing behind."""
-    import socket
-
-    from torchvision.datasets import MNIST
-
-    folder = root / "MNIST" / "raw"
-    folder.mkdir(parents=True, exist_ok=True)
-    socket.setdefaulttimeout(30)  # seconds without a byte; torchvision sets none and would wait for ever
-    with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as scratch:
-        MNIST(scratch, download=True)
-        for path in [Path(scratch, "MNIST", "raw", name) for name in FILES]:
-            read(path)
-            path.replace(folder / path.name)
-    return folder
-
-
-def places() -> tuple[str, list[str]]:
-    """Return root and search of conf/data/mnist.yaml."""
-    import yaml
-
-    settings = yaml.safe_load((Path(__file__).parents[2] / "conf" / "data" / "mnist.yaml").read_text("utf-8"))
-    return settings["root"], settings["search"]
+    classes, md5 = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"), {}
 
 
 def main() -> int:
     """Find, check or download MNIST with the places of conf/data/mnist.yaml; exit status 1 where it can't be had."""
+    import yaml
+
+    settings = yaml.safe_load((Path(__file__).parents[2] / "conf" / "data" / "mnist.yaml").read_text("utf-8"))
+    mnist = MNIST(settings["root"], settings["search"])
     try:
-        load(*places())
+        mnist.read()
     except RunError as error:
         print(error, file=sys.stderr)
         return error.status
-    print(f"MNIST: all four files are right, in {find(*places())[0]}")
+    print(f"MNIST: all four files are right, in {mnist.find()[0]}")
     return 0
 
 

@@ -38,13 +38,15 @@ class PictureError(Exception):
 
 
 def read_picture(
-    source: Picture, formats: Sequence[str] | None = None, most_pixels: int = MOST_PIXELS
-) -> NDArray[np.uint8]:
+    source: Picture, shape: Sequence[int] | None = None,
+    formats: Sequence[str] | None = None, most_pixels: int = MOST_PIXELS,
+) -> NDArray[np.uint8]:  # fmt: skip
     """Return a picture as greys, uint8 (H, W), at most 512 pixels a side.
 
     What is transparent becomes paper; of a picture that moves, the first frame is taken.
 
     Args:
+        shape: (C, H, W) to resize and crop it to instead: uint8 (H, W) for one channel, (3, H, W) for three.
         formats: Pillow's names of those that are read; None: all of them, but for EPS, for which it starts a program.
         most_pixels: of the picture as it comes; more is no photograph of a digit, but a decompression bomb.
     """
@@ -56,8 +58,11 @@ def read_picture(
         with warnings.catch_warnings(action="ignore"), Image.open(content, formats=list(formats)) as picture:
             if picture.width * picture.height > most_pixels:
                 raise Image.DecompressionBombError
-            picture.draft(None, (LARGEST, LARGEST))  # JPEG: decoded no larger than needed
+            side = max([LARGEST, *(shape or ())])
+            picture.draft(None, (side, side))  # JPEG: decoded no larger than needed
             ImageOps.exif_transpose(picture, in_place=True)
+            if shape:
+                return fitted(picture, shape)
             grey = on_paper(picture)
             grey.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
             return np.asarray(grey)
@@ -85,6 +90,28 @@ def read_bytes(source: Picture) -> bytes:
     if not content:
         raise PictureError("empty: there is nothing in it")
     return content
+
+
+def fitted(picture: Image.Image, shape: Sequence[int]) -> NDArray[np.uint8]:
+    """Return a picture resized and cropped to a `shape` of (C, H, W), uint8; what is transparent becomes white."""
+    channels, height, width = shape
+    if channels not in (1, 3):
+        raise PictureError(f"the network takes images of {channels} channels, and a picture has one or three")
+    if picture.mode.startswith(("I", "F")):
+        picture = on_paper(picture)
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    picture = ImageOps.fit(picture.convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(picture)
+    return pixels if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def files_below(folder: str | Path) -> list[Path]:
+    """Return the pictures in a folder and in its folders, by their suffixes, in the order of their names."""
+    suffixes = Image.registered_extensions()
+    found = [path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
+    return sorted((path for path in found if not path.name.startswith(".")), key=str)
 
 
 def on_paper(picture: Image.Image) -> Image.Image:

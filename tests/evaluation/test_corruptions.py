@@ -16,9 +16,9 @@ from mnist_lightning.evaluation.corruptions import CORRUPTIONS, corrupted, gauss
 @pytest.fixture(scope="module")
 def images() -> Tensor:
     """200 of scikit-learn's digits as grey values, uint8 (200, 28, 28)."""
-    from mnist_lightning.datasets.digits import load_digits
+    from mnist_lightning.datasets.digits import Digits
 
-    return torch.from_numpy(load_digits()[2][:200])
+    return torch.from_numpy(Digits().read()[2][:200])
 
 
 def test_there_are_the_fifteen_of_mnist_c() -> None:
