@@ -21,7 +21,7 @@ class CNN(nn.Module):
         kernel_size: side of the square kernels, in pixels.
         padding: pixels of zeros on each side before a convolution, or "same" to keep the size.
         pooling: "max" or "avg".
-        image_size: side of the square input images, in pixels.
+        channels_in, image_size: of the images; a side in pixels, or (H, W) where they are not square.
         classes: number of logits.
     """
 
@@ -31,28 +31,30 @@ class CNN(nn.Module):
         kernel_size: Annotated[int, Field(ge=1)] = 5,
         padding: Annotated[int, Field(ge=0)] | Literal["same"] = 0,
         pooling: Literal["max", "avg"] = "max",
-        image_size: Annotated[int, Field(ge=1)] = 28,
+        channels_in: Annotated[int, Field(ge=1)] = 1,
+        image_size: Annotated[int, Field(ge=1)] | tuple[int, int] = 28,
         classes: Annotated[int, Field(ge=1)] = 10,
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"pooling={pooling!r}: must be one of {', '.join(POOLINGS)}")
-        check_sizes(len(channels), kernel_size, padding, image_size)
+        sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+        check_sizes(len(channels), kernel_size, padding, min(sides))
         layers: list[nn.Module] = []
-        for depth, width in pairwise([1, *channels]):  # MNIST is grey
+        for depth, width in pairwise([channels_in, *channels]):
             layers += [nn.Conv2d(depth, width, kernel_size, padding=padding), POOLINGS[pooling](2), nn.ReLU()]
         self.features = nn.Sequential(*layers)
         with torch.no_grad():  # one image is sent through the features: nobody computes the 320 by hand
-            flattened = self.features(torch.zeros(1, 1, image_size, image_size)).numel()
+            flattened = self.features(torch.zeros(1, channels_in, *sides)).numel()
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(flattened, classes))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits, float (N, classes), of normalized images, float (N, 1, image_size, image_size)."""
+        """Return logits, float (N, classes), of normalized images, float (N, channels_in, H, W)."""
         return self.classifier(self.features(images))
 
 
 def check_sizes(convolutions: int, kernel_size: int, padding: int | str, image_size: int) -> None:
-    """Follow the side of a square image through convolutions and 2×2 poolings, and refuse what does not fit a layer."""
+    """Follow an image's shorter side through convolutions and 2×2 poolings, and refuse what does not fit a layer."""
     size = image_size
     for layer in range(1, convolutions + 1):
         margin = padding if isinstance(padding, int) else (kernel_size - 1 if padding == "same" else 0) / 2

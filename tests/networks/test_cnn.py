@@ -16,7 +16,7 @@ def test_parameters_are_the_tutorials() -> None:
 
 def test_layer_table_is_the_tutorials() -> None:
     network = CNN()
-    assert [row[1:] for row in layer_table(network, 28)] == [
+    assert [row[1:] for row in layer_table(network, torch.zeros(1, 1, 28, 28))] == [
         ("Conv2d", (10, 24, 24), 260),
         ("MaxPool2d", (10, 12, 12), 0),
         ("ReLU", (10, 12, 12), 0),
