@@ -25,12 +25,12 @@ def main(config: DictConfig) -> None:
             run = Run.open(str(config.resume), is_trusted=config.trust)
             config = compose.resumed(run)
             run.results |= {"name": config.name, "seed": config.seed}  # as they were sealed
-            build.everything(config)
+            build.everything(config, begins=run.checkpoint is None)
         else:
             if config.output_dir and is_main_process():
                 check_free(config.output_dir)
             build.everything(config)
-            run = Run.create(config.output_dir, config.name, config.seed)
+            run = Run.create(config.output_dir, config.name, config.seed, compose.chosen("experiment"))
         if run.results["status"] == "finished" and len(run.results["epochs"]) >= config.trainer.max_epochs:
             print(f"{run.directory} has its {config.trainer.max_epochs} epochs; for more, add trainer.max_epochs=N")
             return
@@ -46,25 +46,26 @@ def train(config: DictConfig, run: Run) -> None:
     import torch
     from lightning.pytorch import seed_everything
 
-    from mnist_lightning.module import Classifier
     from mnist_lightning.terminal.console import closing
-    from mnist_lightning.training import lean
+    from mnist_lightning.training import lean, transfer
     from mnist_lightning.training.recorder import Recorder
 
     seed_everything(config.seed, verbose=False)
     torch.backends.cudnn.deterministic = True  # a run is a function of its configuration, on a GPU too
 
-    network = build.make("model", config.model)
-    optimizer, scheduler = (check.described(group, config[group]) for group in ("optimizer", "scheduler"))
-    module = Classifier(network, optimizer, scheduler)
-    data = build.make("data", config.data)
+    data = build.data(config.data)
+    network = build.network(config.model, data.source, config.freeze)
+    module = build.module(config, network, data.source)
     data.prepare_data()  # missing or damaged files stop the run here
+    if config.init_from and run.checkpoint is None:
+        run.results["init_from"], run.began_with = transfer.begin_from(config.init_from, network)
     trainer = build.trainer(config, Recorder(run, when_accepted=partial(compose.save, config, run)))
-    if trainer.logger:
-        trainer.logger.log_hyperparams(check.plain(config))
+    for logger in trainer.loggers:
+        logger.log_hyperparams(check.plain(config) | {"experiment": run.results.get("experiment")})
 
     with lean.settled_heap(), build.refusals_of_lightning(run):
         trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+        trainer.loggers = []  # they have the numbers of the last epoch
         trainer.test(module, datamodule=data, verbose=False)
     log.info(closing(run))
 

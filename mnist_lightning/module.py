@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,109 +13,170 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection, SumMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from mnist_lightning.data import ImageDataModule
 from mnist_lightning.evaluation.measures import counts
-from mnist_lightning.runs.errors import DivergedError
+from mnist_lightning.runs.errors import DivergedError, RunError
 from mnist_lightning.training.lean import QuickAttributes
 
-EVALUATION_STAGES = ("val", "test")
-Batch = tuple[Tensor, Tensor]  # images float32 (N, 1, H, W), labels int64 (N,)
+TUTORIALS_OPTIMIZER = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
+Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
+OptimizerOf = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class Classifier(QuickAttributes, LightningModule):
     """Cross-entropy training of a network, with an exact count of errors on each evaluation set.
 
+    Another loss is a subclass with another `training_loss`. A number that a subclass or a callback puts into `results`,
+    as in `results["val"]["f1"] = 0.9` in its on_validation_epoch_end, is logged and recorded with the others.
+
     Args:
-        network: images float32 (N, 1, H, W) to logits float32 (N, classes).
-        optimizer: called with the parameters.
+        network: images float32 (N, C, H, W) to logits float32 (N, classes).
+        optimizer: called with the parameters that are trained.
         scheduler: called with the optimizer. One that takes `total_steps` gets the number of optimizer steps of the
-            run and is stepped after each of them, any other after each epoch. None: a constant learning rate.
-        classes: number of classes.
+            run and is stepped after each of them, any other after each epoch; one that has a `monitor`, the name of a
+            metric, is given that. None: a constant learning rate.
+        classes: number of classes; None: as many as the data module's source has, or else the network's logits.
+
+    Attributes:
+        lr: takes the place of the optimizer's own learning rate, unless it is None; Tuner.lr_find sets it.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        optimizer: OptimizerOf = TUTORIALS_OPTIMIZER,
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
-        classes: int = 10,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         # As in the hand-tuned loop of make bench: on a CPU this order is the faster one.
         self.network = network.to(memory_format=torch.channels_last)
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.metrics = nn.ModuleDict({stage: evaluation_metrics(classes) for stage in EVALUATION_STAGES})
+        self.classes = classes
+        self.lr: float | None = None
+        self.metrics = nn.ModuleDict()  # by stage
         self.latest_loss = math.nan  # of the latest training step whose loss was read
-        self.learning_rate = math.nan  # of the latest report, or at the ends of the epoch
-        self.results: dict[str, dict[str, Any]] = {}  # of the latest evaluation, by stage
+        self.reported_lr = math.nan  # of the latest report, or at the ends of the epoch
+        self._results: dict[str, dict[str, Any]] = {}
+        self._confusion: dict[str, Tensor] = {}
+        self._counted: list[str] = []  # the stages of an evaluation that is under way
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)
 
+    def training_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of a batch, a scalar, by which the network is trained."""
+        return F.cross_entropy(self.network(images), labels)
+
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.network.parameters())
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimizer = self.optimizer(trained, **({} if self.lr is None else {"lr": self.lr}))
         if self.scheduler is None:
             return optimizer
         if "total_steps" in inspect.signature(self.scheduler).parameters:
             scheduler = self.scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-        return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
-
-    def _step(self, batch: Batch, stage: str) -> Tensor:
-        """Return the mean loss of a batch; evaluation stages are counted as well."""
-        images, labels = batch
-        logits = self.network(images)
-        loss = F.cross_entropy(logits, labels)
-        if stage in EVALUATION_STAGES:
-            metrics: Any = self.metrics[stage]
-            metrics["loss"].update(loss * len(labels))
-            metrics["confusion"].update(logits, labels)
-        return loss
+        scheduler = self.scheduler(optimizer)
+        monitored = {"monitor": scheduler.monitor} if hasattr(scheduler, "monitor") else {}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **monitored}}
 
     def on_train_epoch_start(self) -> None:
         self._loss_sum = torch.zeros((), device=self.device)
         self._images = 0
-        self.learning_rate = self._current_learning_rate()
-        self.results = {}
+        self.reported_lr = self._current_learning_rate()
+        self._results = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self._step(batch, "train")
-        self._loss_sum += loss.detach() * len(batch[1])
-        self._images += len(batch[1])
-        report = (self.global_step + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        images, labels = batch
+        loss = self.training_loss(images, labels)
+        self._loss_sum += loss.detach() * len(labels)
+        self._images += len(labels)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        report = bool(every) and (self.global_step + 1) % every == 0
         if report or self.trainer.is_last_batch:
-            self.learning_rate = self._current_learning_rate()
+            self.reported_lr = self._current_learning_rate()
         if report:  # at every step it would cost more than the arithmetic
-            self.log_dict({"train/loss": loss, "train/learning_rate": self.learning_rate})
+            self.log_dict({"train/loss": loss, "train/learning_rate": self.reported_lr})
         if report or self.device.type == "cpu":  # reading a loss makes a GPU wait, so there only at reports
             self.latest_loss = self.finite(loss.item(), "training")
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._step(batch, self._data.evaluation_stages[dataloader_idx])
+        images, labels = batch
+        logits = self.network(images)
+        metrics: Any = self._metrics(self._stages[dataloader_idx % len(self._stages)], logits.shape[1])
+        metrics["loss"].update(F.cross_entropy(logits, labels) * len(labels))
+        metrics["confusion"].update(logits, labels)
 
     test_step = validation_step
 
-    def on_validation_epoch_end(self) -> None:
-        self.on_test_epoch_end()
-        for stage, result in self.results.items():
-            self.log_dict({f"{stage}/{name}": result[name] for name in ("loss", "accuracy")}, sync_dist=True)
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the probabilities of a batch, float32 (N, classes), whether it comes with labels or without."""
+        images = batch if isinstance(batch, Tensor) else batch[0]
+        return self.network(images).softmax(dim=1)
 
-    def on_test_epoch_end(self) -> None:
-        self.results = {stage: self._evaluation(stage) for stage in self._data.evaluation_stages}
+    def on_validation_epoch_start(self) -> None:
+        self._results, self._confusion, self._counted = {}, {}, list(dict.fromkeys(self._stages))
+        source = getattr(self.trainer.datamodule, "source", None)  # type: ignore[attr-defined]
+        if classes := self.classes or (source and len(source.classes)):
+            for stage in self._counted:  # also where a device has no images of it: all take part in the count
+                self._metrics(stage, classes)
 
-    def _evaluation(self, stage: str) -> dict[str, Any]:
-        """Count over all devices, and begin anew: accuracy (fraction), errors and total (exact), mean loss."""
+    def _metrics(self, stage: str, classes: int) -> Any:
+        if stage not in self.metrics:
+            self.metrics[stage] = evaluation_metrics(classes).to(self.device)
         metrics: Any = self.metrics[stage]
-        values = metrics.compute()
-        metrics.reset()
-        mean_loss = float(values["loss"] / values["confusion"].sum())
-        return counts(values["confusion"], self.finite(mean_loss, stage))
+        if metrics["confusion"].num_classes != classes:
+            known = metrics["confusion"].num_classes
+            raise ValueError(f"classes={known}: must be {classes}, as many as the network has logits")
+        return metrics
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.measured, sync_dist=True)
+
+    on_test_epoch_end = on_validation_epoch_end
 
     @property
-    def _data(self) -> ImageDataModule:
-        return self.trainer.datamodule  # type: ignore[attr-defined]
+    def results(self) -> dict[str, dict[str, Any]]:
+        """Of the latest evaluation, by stage: accuracy (fraction), errors and total (exact), mean loss, and others.
+
+        They are counted over all devices, at the first look when an evaluation ends.
+        """
+        while self._counted:
+            stage = self._counted.pop(0)
+            if stage not in self.metrics:
+                continue  # no batch of it was seen
+            metrics: Any = self.metrics[stage]
+            values = metrics.compute()
+            metrics.reset()
+            mean_loss = float(values["loss"] / values["confusion"].sum())
+            self._results[stage] = counts(values["confusion"], self.finite(mean_loss, stage))
+            self._confusion[stage] = values["confusion"]
+        return self._results
+
+    @property
+    def confusion(self) -> dict[str, Tensor]:
+        """Of the latest evaluation, by stage: images int64 (classes, classes), true by predicted class."""
+        return self._confusion if self.results else {}
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The results that are measures, by the names under which they are logged: "val/accuracy"."""
+        found: dict[str, float] = {}
+        for stage, of in self.results.items():
+            names = ["loss", "accuracy", *(name for name in of if name not in ("loss", "accuracy", "errors", "total"))]
+            for name in names:
+                found[f"{stage}/{name}"] = of[name] = number(f'results["{stage}"]["{name}"]', of[name])
+        return found
+
+    @property
+    def _stages(self) -> list[str]:
+        """What is evaluated, in the order of the loaders: as the data module says, else what Lightning calls it."""
+        if stages := getattr(self.trainer.datamodule, "evaluation_stages", None):  # type: ignore[attr-defined]
+            return stages
+        return ["test" if self.trainer.testing else "val"]
 
     def _current_learning_rate(self) -> float:
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -130,8 +192,19 @@ class Classifier(QuickAttributes, LightningModule):
             return loss
         raise DivergedError(
             f"the {stage} loss became {loss} in epoch {self.current_epoch + 1}, step {self.global_step + 1:,}. "
-            f"Mostly the learning rate is too high: it was {self.learning_rate:g}, try a tenth"
+            f"Mostly the learning rate is too high: it was {self.reported_lr:g}, try a tenth"
         )
+
+
+def number(name: str, value: Any) -> float:
+    """Return a measure, which may be a tensor of one number."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise RunError(f"{name}={value!r}: must be a finite number")
+    return found
 
 
 def evaluation_metrics(classes: int) -> MetricCollection:

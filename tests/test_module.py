@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from mnist_lightning.data import ImageDataModule
+from mnist_lightning.datasets.digits import Digits
 from mnist_lightning.module import Classifier
 from mnist_lightning.networks.cnn import CNN
 from mnist_lightning.runs.errors import DivergedError
@@ -22,7 +23,7 @@ from mnist_lightning.trained import load_run
 @pytest.fixture
 def data() -> ImageDataModule:
     console.set_up()
-    return ImageDataModule("digits", 16, 500, val_size=100, val_seed=0, mean=0.1555, std=0.2772, seed=4)
+    return ImageDataModule(Digits(), batch_size=16, val_size=100, mean=0.1555, std=0.2772, seed=4)
 
 
 def fit(module: Classifier, data: ImageDataModule, folder: Path, **settings: object) -> Trainer:
@@ -101,14 +102,14 @@ def test_scheduler_with_total_steps_is_stepped_each_step(data: ImageDataModule, 
     assert isinstance(config.scheduler, torch.optim.lr_scheduler.OneCycleLR)
     assert config.scheduler.total_steps == 2 * 84  # batches of 16 in 1,337 images
     assert config.interval == "step"
-    assert module.learning_rate == pytest.approx(0.1 / 25 / 1e4)
+    assert module.reported_lr == pytest.approx(0.1 / 25 / 1e4)
 
 
 def test_scheduler_without_is_stepped_each_epoch(data: ImageDataModule, tmp_path: Path) -> None:
     scheduler = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.1)
     module = Classifier(CNN(), partial(torch.optim.SGD, lr=0.1), scheduler)
     fit(module, data, tmp_path, max_epochs=2, limit_train_batches=2)
-    assert module.learning_rate == pytest.approx(0.01)
+    assert module.reported_lr == pytest.approx(0.01)
 
 
 def test_loss_that_is_not_finite_stops_at_once(data: ImageDataModule, tmp_path: Path) -> None:

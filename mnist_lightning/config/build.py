@@ -4,7 +4,7 @@ import inspect
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,30 +12,96 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_lightning.config.check import check_top_level, check_value, described, may_choose, shown
+from mnist_lightning.config import check
+from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, may_choose, shown
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
 
+EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
+PLACES = ("root", "search")  # of data: where its source looks
 
-def everything(config: DictConfig) -> None:
-    """Make all that `config` describes once, without data and in a folder that is removed: every mistake shows."""
+
+def everything(config: DictConfig, begins: bool = True) -> None:
+    """Make all that `config` describes once, without data and in a folder that is removed: every mistake shows.
+
+    Of a run that goes on, instead of one that `begins`, the run that it was begun from may be gone.
+    """
     import lightning.pytorch  # noqa: F401 - it sets up its own loggers, which are quietened then
+    import torch
 
     from mnist_lightning.terminal import console
+    from mnist_lightning.training import transfer
+    from mnist_lightning.training.augmentation import Augmentation
 
     console.set_up()
     check_top_level(config)
     with tempfile.TemporaryDirectory() as scratch:
         config = OmegaConf.merge(config, {"output_dir": scratch})  # type: ignore[assignment]
-        make("data", config.data)
-        network = make("model", config.model, trial=takes_the_images)
-        optimizer = make("optimizer", config.optimizer, params=network.parameters())
+        source = data(config.data).source
+        model = network(config.model, source, config.freeze)
+        if config.init_from and begins:
+            transfer.begin_from(config.init_from, model)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = make("optimizer", config.optimizer, params=trained)
         scheduler = described("scheduler", config.scheduler)
         if scheduler:
             has_length = "total_steps" in inspect.signature(scheduler).parameters
             given: dict[str, Any] = {"total_steps": 100} if has_length else {}  # their number comes with the data
-            call("scheduler", scheduler, optimizer=optimizer, **given)
-        trainer(config)
+            made = call("scheduler", scheduler, optimizer=optimizer, **given)
+            may_choose("scheduler", {"monitor": getattr(made, "monitor", None)}, config)
+        images = torch.zeros(2, *source.shape)
+        module(config, model, source, trial=partial(trains, images=images))
+        for callback in trainer(config).callbacks:
+            if isinstance(callback, Augmentation):
+                callback.try_on(images)
+
+
+def data(node: DictConfig) -> Any:
+    """Make the data module with the source of its images."""
+    settings = check.plain(node)
+    factory = described("data", {name: value for name, value in settings.items() if name not in PLACES})
+    factory.keywords["source"] = source(node)
+    return call("data", factory)
+
+
+def source(node: Any, folder: str | Path | None = None) -> Any:
+    """Make the source of the images, which is given where to look: data.root and data.search, or only a folder."""
+    places = {name: check.plain(node[name]) for name in PLACES if name in node}
+    if folder and places:
+        places = {name: str(folder) if name == "root" else [] for name in places}
+    if (factory := described("data.source", node.get("source"), **places)) is None:
+        raise UsageError("data.source: is missing: settings with the _target_ of a class of images")
+    if unused := [name for name in places if name not in factory.keywords]:
+        raise UsageError(f"data.{unused[0]}: {factory.func.__name__} takes no {unused[0]}")
+    made, name = call("data.source", factory), factory.func.__name__
+    if len(set(made.classes)) < max(2, len(made.classes)):
+        raise UsageError(
+            f"data.source: {name} has the classes {shown([*made.classes])}: must be two or more, each once"
+        )
+    return made
+
+
+def network(node: DictConfig, source: Any, freeze: Sequence[str] = (), device: str = "cpu") -> Any:
+    """Make the network for images of a source's `shape` and `classes`, with the layers frozen that `freeze` names.
+
+    It sees one image, on `device`: "meta" takes no memory.
+    """
+    from mnist_lightning.training import transfer
+
+    height, width = source.shape[1:]
+    of_the_data = (len(source.classes), source.shape[0], height if height == width else (height, width))
+    trial = partial(takes_the_images, shape=source.shape, classes=len(source.classes), device=device)
+    factory = described("model", node, **dict(zip(OF_THE_DATA, of_the_data, strict=True)))
+    made = call("model", factory, trial)
+    transfer.freeze(made, freeze)
+    return made
+
+
+def module(config: DictConfig, network: Any, source: Any, trial: Callable[[Any], Any] | None = None) -> Any:
+    """Make the LightningModule that trains a network by the optimizer and scheduler of a configuration."""
+    optimizer, scheduler = (described(group, config[group]) for group in ("optimizer", "scheduler"))
+    parts = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "classes": len(source.classes)}
+    return make("module", config.module, trial, **parts)
 
 
 def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
@@ -68,6 +134,8 @@ def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None 
             return attempt(factory.keywords)
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, ImportError) and (extra := EXTRAS.get(factory.func.__name__)):
+                raise UsageError(f"{path}: is not installed: {extra}") from error
         if reason.partition("=")[0] in factory.keywords:  # it names the setting itself
             raise UsageError(f"{path}.{reason}")
         defaults = {name: parameter.default for name, parameter in inspect.signature(factory.func).parameters.items()}
@@ -104,21 +172,34 @@ def half_made_objects_ignored() -> Iterator[None]:
         sys.unraisablehook = hook
 
 
-def takes_the_images(network: Any) -> None:
-    """Raise ValueError where a network takes images of another size, or has another number of classes."""
+def takes_the_images(network: Any, shape: Sequence[int], classes: int, device: str) -> None:
+    """Raise ValueError where a network takes images of another shape, or has another number of classes."""
     import torch
 
-    from mnist_lightning.datasets.sources import CLASSES, IMAGE_SHAPE
+    from mnist_lightning.networks.layers import evaluating
 
-    shown_shape = "×".join(map(str, IMAGE_SHAPE))
+    shown_shape = "×".join(map(str, shape))
     try:
-        with torch.no_grad():
-            logits = network.eval()(torch.zeros(1, *IMAGE_SHAPE))
+        with torch.device(device), evaluating(network.to(device)):
+            logits = network(torch.zeros(1, *shape))
     except Exception as error:
         raise ValueError(f"it does not take the data's images of {shown_shape}: {error}") from error
-    if not isinstance(logits, torch.Tensor) or logits.shape != (1, CLASSES):
+    if not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ValueError(f"it must give logits of shape (1, {CLASSES}) for an image of the data, and gives {got}")
+        raise ValueError(f"it must give logits of shape (1, {classes}) for an image of the data, and gives {got}")
+
+
+def trains(module: Any, images: Any) -> None:
+    """Raise ValueError where a module gives no loss of a batch that can be descended."""
+    import torch
+
+    try:
+        loss = module.training_loss(images, torch.zeros(len(images), dtype=torch.int64))
+    except Exception as error:
+        raise ValueError(f"its training_loss does not take a batch of the data: {error}") from error
+    if not isinstance(loss, torch.Tensor) or loss.ndim or not loss.requires_grad:
+        got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+        raise ValueError(f"its training_loss must return a scalar that depends on the weights, and gives {got}")
 
 
 def trainer(config: DictConfig, *first: Any) -> Any:
@@ -142,7 +223,7 @@ def trainer(config: DictConfig, *first: Any) -> Any:
         if config.trainer.get(name) is False:  # null is Lightning's word for true
             callbacks = [callback for callback in callbacks if not isinstance(callback, kind)]
         switches[name] = any(isinstance(callback, kind) for callback in callbacks)  # else Lightning adds its own
-    factory = described("trainer", OmegaConf.merge(config.trainer, switches))  # type: ignore[arg-type]
+    factory = described("trainer", OmegaConf.merge(config.trainer, switches))
     assert factory
     for name, values in {  # not every value works here
         "max_epochs": Annotated[int, Field(ge=0)],
@@ -152,10 +233,14 @@ def trainer(config: DictConfig, *first: Any) -> Any:
     }.items():
         check_value(f"trainer.{name}", config.trainer.get(name), values)
     factory.keywords["profiler"] = factory.keywords.get("profiler") or lean.NoProfiler()
+    if (wandb := sys.modules.get("wandb")) and wandb.run is not None:
+        wandb.finish()  # of another job in this process: Lightning would go on with it
+    is_one = config.logger is None or "_target_" in config.logger
+    loggers = {"logger": config.logger} if is_one else {f"logger.{name}": node for name, node in config.logger.items()}
     return call(
         "trainer",
         factory,
-        logger=make("logger", config.logger) or False,
+        logger=[make(path, node) for path, node in loggers.items() if node is not None] or False,
         callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
         plugins=[AtomicCheckpointIO(Path(config.output_dir))],
     )

@@ -7,9 +7,12 @@ import difflib
 import inspect
 import json
 import re
+import sys
+import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_type_hints
@@ -19,8 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.runs.errors import UsageError, printable
 
+PROJECT = Path(__file__).parents[2]
 KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
     "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
+    "data.source": ("mnist_lightning.datasets.source.Source", "mnist_lightning."),
+    "module": ("mnist_lightning.module.Classifier", "mnist_lightning."),
     "model": ("torch.nn.Module", "torch.nn."),
     "optimizer": ("torch.optim.Optimizer", "torch.optim."),
     "scheduler": ("torch.optim.lr_scheduler.LRScheduler", "torch.optim."),
@@ -29,10 +35,12 @@ KINDS = {  # what the objects of a group are, and where their classes stand besi
     "logger": ("lightning.pytorch.loggers.Logger", "lightning.pytorch.loggers."),
 }
 GIVEN = {  # what is handed over here, and stands in no file
+    "module": ("network", "optimizer", "scheduler", "classes"),
     "optimizer": ("params",),
     "scheduler": ("optimizer", "total_steps"),
     "trainer": ("logger", "callbacks", "plugins"),
 }
+OF_THE_DATA = ("classes", "channels_in", "image_size")  # a network that takes these is given them
 METRICS = [f"{stage}/{what}" for stage in ("train", "val", "test") for what in ("loss", "accuracy")]
 NONE = {"scheduler": "constant", "callbacks": "none", "logger": "none"}  # the option that leaves a group empty
 WORDS = {  # for pydantic's kinds of errors, with their context; what it says of others is clear enough
@@ -59,9 +67,10 @@ def check_top_level(config: DictConfig) -> None:
     text = Annotated[str, Field(min_length=1)]
 
     def experiment(
-        data: dict, model: dict, optimizer: dict, scheduler: dict | None, trainer: dict, callbacks: dict | None,
-        logger: dict | None, name: text, seed: Annotated[int, Field(ge=0, le=2**32 - 1)],
+        data: dict, model: dict, module: dict, optimizer: dict, scheduler: dict | None, trainer: dict,
+        callbacks: dict | None, logger: dict | None, name: text, seed: Annotated[int, Field(ge=0, le=2**32 - 1)],
         output_dir: text | None = None, resume: text | None = None, trust: bool = False,
+        init_from: text | None = None, freeze: list[text] = (),  # type: ignore[assignment]
     ) -> None: ...  # fmt: skip
 
     for group in ("experiment", "sweep"):
@@ -74,33 +83,42 @@ def check_top_level(config: DictConfig) -> None:
         raise UsageError("trust=true: goes with resume=RUN or resume=SWEEP, and nothing is resumed")
 
 
-def check_name(name: Any) -> None:
-    """Raise UsageError where a run can't be called so: it is the name of a directory."""
+def check_name(name: Any, setting: str = "name") -> None:
+    """Raise UsageError where a run, or its data, can't be called so: a directory is named after them."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w+=][\w.+=-]{0,99}", name):
-        raise UsageError(f"name={shown(name)}: must be letters, digits, and . _ - + = between them, at most 100")
+        raise UsageError(f"{setting}={shown(name)}: must be letters, digits, and . _ - + = between them, at most 100")
 
 
-def described(path: str, node: DictConfig | None) -> Any:
-    """Return the class that `node` describes, with its checked settings, ready to be called."""
+def described(path: str, node: Any, **further: Any) -> Any:
+    """Return the class that `node` describes, with its checked settings, ready to be called.
+
+    Of the `further` arguments it takes those that its constructor has and that the settings do not name.
+    """
     if node is None:
         return None
     settings = plain(node)
     if not isinstance(settings, Mapping) or not isinstance(settings.get("_target_"), str):
         raise UsageError(f"{path}={shown(settings)}: must be one of the group's options, or settings with a _target_")
-    group = path.partition(".")[0]
+    group = path if path in KINDS else path.partition(".")[0]
     factory = find_class(path, settings["_target_"], group)
     arguments = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
-    return partial(factory, **check_arguments(path, factory, arguments, GIVEN.get(group, ())))
+    taken = {name: further[name] for name in inspect.signature(factory).parameters if name in further}
+    taken = {name: value for name, value in taken.items() if name not in arguments}
+    given = GIVEN.get(group, ())
+    return partial(factory, **check_arguments(path, factory, arguments, given, has=taken), **taken)
 
 
 def find_class(path: str, target: str, group: str) -> type:
     """Import a class of the kind that a group takes: nothing else that a file names is ever called."""
     kind_name, package = KINDS[group]
-    packages = tuple(dict.fromkeys(("mnist_lightning.", package)))
+    own = own_packages()
+    packages = tuple(dict.fromkeys(("mnist_lightning.", package, *(f"{name}." for name in own))))
     said = f"{path}._target_={shown(target)}"
     must_be = f"must be a class of {' or '.join(f'{name}*' for name in packages)}"
     if not target.startswith(packages):
-        raise UsageError(f"{said}: {must_be}")
+        raise UsageError(f"{said}: {must_be}. A package of your own is named in pyproject.toml: docs/own.md")
+    if target.partition(".")[0] in own and sys.path[0] != str(PROJECT):
+        sys.path.insert(0, str(PROJECT))  # where it stands, whatever folder this was started in
     try:
         found, kind = resolve_name(target), resolve_name(kind_name)
     except Exception as error:  # of any kind, where a module can't be imported
@@ -110,19 +128,34 @@ def find_class(path: str, target: str, group: str) -> type:
     return found
 
 
+@cache
+def own_packages() -> tuple[str, ...]:
+    """Return the packages of one's own, which pyproject.toml names: nothing that belongs to a run can add one."""
+    try:
+        settings = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+    except OSError:
+        return ()
+    names = settings.get("tool", {}).get("mnist-lightning", {}).get("packages", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise UsageError(f"pyproject.toml: packages={shown(names)} of [tool.mnist-lightning] must be a list of names")
+    return tuple(names)
+
+
 def plain(node: Any) -> Any:
     """Return a part of a configuration as plain values."""
     return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
 
 
 def check_arguments(
-    path: str, factory: Callable[..., Any], arguments: Mapping[str, Any], given: Collection[str] = ()
-) -> dict[str, Any]:
+    path: str, factory: Callable[..., Any], arguments: Mapping[str, Any], given: Collection[str] = (),
+    has: Collection[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Return `arguments` as `factory` takes them: a text that stands for something else, as a time, is converted.
 
     Args:
         path: where the settings stand, as in "optimizer"; "" for the top level.
-        given: the names of what the program itself hands over.
+        given: the names of what the program itself hands over, and nobody else.
+        has: the names of what it hands over where nobody else does.
 
     Raises:
         UsageError: a setting is unknown, missing, or of a wrong type or range.
@@ -138,8 +171,9 @@ def check_arguments(
             raise unknown(prefix + name, value, known)
         checked[name] = check_value(prefix + name, value, annotation_of(factory, parameters.get(name)))
     for name, parameter in parameters.items():
-        is_needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        if is_needed and name not in checked and name not in given:
+        kinds = (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        is_needed = parameter.default is parameter.empty and parameter.kind in kinds
+        if is_needed and name not in checked and name not in given and name not in has:
             raise UsageError(f"{prefix}{name}: is missing, and {factory.__name__} has no default for it")
     return checked
 
@@ -177,7 +211,7 @@ def check_value(setting: str, value: Any, annotation: Any) -> Any:
         raise UsageError(
             f"{setting}={shown(value)}: {allowed(problems, type(None) in get_args(annotation))}"
         ) from error
-    return value if isinstance(value, list | dict) else read
+    return read if type(read) is type(value) or not isinstance(value, list | dict) else value
 
 
 def allowed(problems: Iterable[Mapping[str, Any]], or_null: bool) -> str:
@@ -199,7 +233,7 @@ def unknown(setting: str, value: Any, known: Iterable[str], further: str = "") -
     near = nearest(setting, names)
     guess = f" Did you mean {near}?" if near else ""
     beside = [name for name in names if name.count(".") == setting.count(".")] if "." not in setting else names
-    listed = f" There are: {', '.join(beside)}." if 0 < len(beside) <= 15 else " See python train.py --cfg job."
+    listed = f" There are: {', '.join(beside)}." if 0 < len(beside) <= 20 else " See python train.py --cfg job."
     said = setting if value is None else f"{setting}={shown(value)}"
     return UsageError(f"{said}: there is no such setting.{guess}{listed}{further}")
 
@@ -232,8 +266,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def may_choose(path: str, node: DictConfig, config: DictConfig) -> bool:
-    """Return whether a callback is to be made: the best checkpoint needs held-out images, and is left out without."""
+def may_choose(path: str, node: Any, config: DictConfig) -> bool:
+    """Return whether an object is to be made: the best checkpoint needs held-out images, and is left out without.
+
+    Raises UsageError for any other that looks at held-out images where there are none, or at the test set.
+    """
     is_ours, monitor = str(node.get("_target_")).endswith(".RunCheckpoint"), str(node.get("monitor") or "")
     if is_ours and node.get("save_weights_only"):
         raise UsageError(f"{path}.save_weights_only=true: must be false, or nothing could go on from it")

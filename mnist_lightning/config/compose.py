@@ -19,13 +19,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.check import NONE, nearest, shown, unknown
+from mnist_lightning.config.check import NONE, PROJECT, nearest, shown, unknown
+from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import read_settings
 from mnist_lightning.runs.run import CONFIG_FILE, Run
 
-CONFIG_FOLDER = Path(__file__).parents[2] / "conf"
+CONFIG_FOLDER = PROJECT / "conf"
 EXTRAS = {  # further launchers of Hydra's own
     "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
     "submitit_slurm": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
@@ -33,12 +34,7 @@ EXTRAS = {  # further launchers of Hydra's own
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 CHANGEABLE = ("trainer.", "data.root=", "data.search=")  # in a resumed run
-RENAMED = {  # where classes stood when earlier runs were made
-    "mnist_lightning.network.": "mnist_lightning.networks.cnn.",
-    "mnist_lightning.checkpoint.": "mnist_lightning.training.checkpoints.",
-    "mnist_lightning.callbacks.": "mnist_lightning.training.callbacks.",
-    "mnist_lightning.dashboard.": "mnist_lightning.training.tensorboard.",
-}
+OmegaConf.register_new_resolver("short", lambda name: str(name).rpartition(".")[2].lower(), replace=True)
 
 
 @contextmanager
@@ -118,7 +114,8 @@ def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str
     flat = flatten(OmegaConf.to_container(config))
     names = [*map(str, config), "experiment", "sweep", *flat]
     of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
-    return flat.get(group), of_group or list(dict.fromkeys(names))
+    option = flat[group].rpartition(".")[2] if isinstance(flat.get(group), str) else None
+    return option, of_group or list(dict.fromkeys(names))
 
 
 def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:
@@ -157,9 +154,7 @@ def read(directory: Path) -> DictConfig:
     if "output_dir" not in settings:
         raise UsageError(f"{path} is not the configuration of a run")
     try:
-        text = json.dumps(settings, default=str)
-        for before, now in RENAMED.items():
-            text = text.replace(f'"{before}', f'"{now}')
+        text = json.dumps(in_todays_words(settings), default=str)
         if found := re.search(r"\$\{(?!output_dir\}).*", text):
             raise UsageError(f"{path} has {shown(found[0])}: only ${{output_dir}} may stand for something else")
         config = OmegaConf.create(json.loads(text))
@@ -171,10 +166,30 @@ def read(directory: Path) -> DictConfig:
     return config
 
 
+def own_data(label: str) -> DictConfig:
+    """Return the settings of one's own conf/data for the data of that label."""
+    there: dict[str, Any] = {}
+    for file in sorted((CONFIG_FOLDER / "data").glob("*.yaml")):
+        node: Any = OmegaConf.load(file)
+        if "defaults" in node:
+            with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+                node = compose("config", overrides=[f"data={file.stem}"]).data
+        there.setdefault(str(node.get("dataset")), node)
+    if label not in there:
+        raise UsageError(f"the run's data, {shown(label)}, is in no file of your conf/data: {', '.join(there)}")
+    return there[label]
+
+
 def as_override(value: Any) -> str:
     """Return a value of a YAML file as it would be typed; a text stands as it is, so that it may hold a sweep."""
     plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def chosen(group: str) -> str | None:
+    """Return which option of a group was taken on the command line of this process."""
+    choice = HydraConfig.get().runtime.choices.get(group) if HydraConfig.initialized() else None
+    return str(choice) if choice else None
 
 
 def is_in_process_job() -> bool:

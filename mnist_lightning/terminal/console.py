@@ -37,8 +37,7 @@ def set_up() -> None:
     log = logging.getLogger("mnist_lightning")
     log.setLevel(logging.DEBUG)
     log.propagate = False
-    for earlier in [handler for handler in log.handlers if isinstance(handler, Terminal)]:
-        log.removeHandler(earlier)  # of the run before, in a process that does several
+    log.handlers = [handler for handler in log.handlers if not isinstance(handler, Terminal)]  # an earlier run's
     if is_main_process():
         log.addHandler(Terminal())
     for library in ("lightning.pytorch", "lightning.fabric"):
@@ -46,7 +45,13 @@ def set_up() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers")  # tensors in memory need none
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")  # digits, smoke runs
     warnings.filterwarnings("ignore", message=".*exists and is not empty")  # the checkpoints of a resumed run
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen layers
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
+
+
+def shown(name: str, number: float) -> str:
+    """Return a measure as it is read: an accuracy in percent."""
+    return f"{number:.2%}" if name.endswith("accuracy") else f"{number:.4f}"
 
 
 def opening(run: Run) -> str:
@@ -56,10 +61,9 @@ def opening(run: Run) -> str:
     devices = f"{results['devices']} × " if results["devices"] > 1 else ""
     notes = "".join(f"{note}\n" for note in run.notes())
     threads = f", {results['threads']} threads" if results["device"] == "cpu" else ""
-    return (
-        f"{results['name']}, seed {results['seed']}: {results['dataset']}, {results['train_size']:,} images to train"
-        f"{held_out}, {results['test_size']:,} to test; {devices}{results['device']}{threads}\n{notes}"
-    )
+    images = f"{results['train_size']:,} images to train{held_out}, {results['test_size']:,} to test"
+    about = f"{results['name']}, seed {results['seed']}: {results['dataset']}"
+    return f"{about}, {images}; {devices}{results['device']}{threads}\n{notes}"
 
 
 def closing(run: Run) -> str:
@@ -68,16 +72,18 @@ def closing(run: Run) -> str:
     for stage in ("test", "val"):
         if of := results[stage]:
             numbers = f"{of['accuracy']:.2%}, {of['errors']:,} errors in {of['total']:,} images"
+            others = [name for name in of if name not in ("accuracy", "errors", "total", "loss")]
+            numbers += "".join(f", {name} {shown(name, of[name])}" for name in others)
             lines.append(f"{f'{stage} accuracy':<15}{numbers}")
-    lines += [
-        f"time           {run.total_seconds:.1f} s, of which training and test {results['fit_seconds']:.1f} s",
-        f"run            {run.directory}",
-        "look at it     make tensorboard",
-    ]
+    fit_seconds = f"of which training and test {results['fit_seconds']:.1f} s"
+    lines += [f"time           {run.total_seconds:.1f} s, {fit_seconds}", f"run            {run.directory}"]
+    if any(run.directory.glob("events.out.tfevents*")):
+        lines.append("look at it     make tensorboard")
     if run.checkpoint:
-        longer = 2 * max(len(results["epochs"]), 1)
-        lines += [
-            f"go on          {resume_command(run.directory)} trainer.max_epochs={longer}",
-            f"your digit     python -m mnist_lightning.serve {shlex.quote(str(run.directory))}",
-        ]
+        longer, place = 2 * max(len(results["epochs"]), 1), shlex.quote(str(run.directory))
+        lines.append(f"go on          {resume_command(run.directory)} trainer.max_epochs={longer}")
+        if results.get("is_handwriting"):
+            lines.append(f"your digit     python -m mnist_lightning.serve {place}")
+        else:
+            lines.append(f"your picture   python -m mnist_lightning.predict {place} PICTURE")
     return "\n".join(lines)

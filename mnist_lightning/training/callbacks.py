@@ -10,10 +10,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from mnist_lightning.networks.layers import layer_table
+from mnist_lightning.runs.errors import RunError
 from mnist_lightning.runs.run import log
 from mnist_lightning.terminal import console
 from mnist_lightning.training.recorder import Recorder
 from mnist_lightning.training.tensorboard import RunLogger
+
+
+def run_loggers(trainer: Trainer) -> list[RunLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
 
 
 class LayerTable(ModelSummary):
@@ -25,15 +30,17 @@ class LayerTable(ModelSummary):
     def on_fit_start(self, trainer: Trainer, module: Any) -> None:
         if not trainer.is_global_zero:
             return
-        size: int = trainer.datamodule.splits["test"].tensors[0].shape[-1]  # type: ignore[attr-defined]
-        lines = [f"{'layer':<14}{'type':<12}{'output':>10}{'parameters':>14}", f"{'input':<26}{f'1×{size}×{size}':>10}"]
-        for name, kind, shape, parameters in layer_table(module.network, size):
-            output = "×".join(map(str, shape))
-            lines.append(f"{name:<14}{kind:<12}{output:>10}{f'{parameters:,}' if parameters else '':>14}".rstrip())
-        lines.append(f"{'total':<36}{sum(p.numel() for p in module.network.parameters()):>14,}\n")
-        log.info("\n".join(lines))
-        if isinstance(trainer.logger, RunLogger):
-            trainer.logger.log_text("layers", "\n".join(lines))
+        image = trainer.datamodule.splits["test"].tensors[0][:1]  # type: ignore[attr-defined]
+        layers = [("input", "", image.shape[1:], 0), *layer_table(module.network, image)]
+        rows = [(name, kind, "×".join(map(str, shape)), f"{n:,}" if n else "") for name, kind, shape, n in layers]
+        rows = [("layer", "type", "output", "parameters"), *rows]
+        rows.append(("total", "", "", f"{sum(p.numel() for p in module.network.parameters()):,}"))
+        a, b, c, d = (max(map(len, column)) + 2 for column in zip(*rows, strict=True))
+        lines = [f"{name:<{a}}{kind:<{b}}{shape:>{c}}{count:>{d}}".rstrip() for name, kind, shape, count in rows]
+        table = "\n".join([*lines, ""])
+        log.info(table)
+        for logger in run_loggers(trainer):
+            logger.log_text("layers", table)
 
 
 class Progress(ProgressBar):
@@ -87,6 +94,14 @@ class Figures(Callback):
         self.directory = Path(directory)
 
     def on_fit_end(self, trainer: Trainer, module: Any) -> None:
+        try:
+            self.draw(trainer, module)
+        except (OSError, RunError):
+            raise
+        except Exception as error:  # the run has what it was made for
+            log.warning(f"figures could not all be drawn: {' '.join(str(error).split())[:300]}")
+
+    def draw(self, trainer: Trainer, module: Any) -> None:
         recorder = next(callback for callback in trainer.callbacks if isinstance(callback, Recorder))  # type: ignore[attr-defined]
         epochs = recorder.run.results["epochs"]
         if not trainer.is_global_zero or not epochs:
@@ -97,14 +112,15 @@ class Figures(Callback):
         title = report.title(recorder.run.results, len(epochs))
         images, labels = trainer.datamodule.splits["test"].tensors  # type: ignore[attr-defined]
         evaluation = evaluate(module.network, images, labels, trainer.datamodule.test_batch_size)  # type: ignore[attr-defined]
-        drawn = report.of_evaluation(evaluation, images[:, 0].cpu(), title)
+        source = trainer.datamodule.source  # type: ignore[attr-defined]
+        drawn = report.of_evaluation(evaluation, images.cpu(), title, source.classes)
         drawn |= report.of_network(module.network, images[:1], title)
         accuracies = [epoch["test_accuracy"] for epoch in epochs]
         if None not in accuracies:
             drawn["accuracy"] = of_run.accuracy_curve(accuracies, title)
         folder = self.directory
         pixels = {name: of_run.save(figure, folder / name, name == "accuracy") for name, figure in drawn.items()}
-        if isinstance(trainer.logger, RunLogger):
-            trainer.logger.log_figures(pixels, trainer.global_step)
-            trainer.logger.log_precision_recall(evaluation, trainer.global_step)
-            trainer.logger.log_network(module.network, images[:1])
+        for logger in run_loggers(trainer):
+            logger.log_figures(pixels, trainer.global_step)
+            logger.log_precision_recall(evaluation, source.classes, trainer.global_step)
+            logger.log_network(module.network, images[:1])

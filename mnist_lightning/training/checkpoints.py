@@ -45,10 +45,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             self.seal.write(path, lambda file: torch.save(checkpoint, file))
         except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
             reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
-            raise RunError(
-                f"{path} can't be written: {reason}. The checkpoint before it is whole; make room, then go on with: "
-                f"{resume_command(self.directory)}"
-            ) from error
+            go_on = f"make room, then go on with: {resume_command(self.directory)}"
+            raise RunError(f"{path} can't be written: {reason}. The checkpoint before it is whole; {go_on}") from error
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
         return read_checkpoint(Path(path))

@@ -7,7 +7,7 @@ longer than it does around a trivial network, because the arithmetic has just fi
 import gc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 from lightning.pytorch import Callback
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -16,7 +16,6 @@ STEP_HOOKS = (
     "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward", "on_after_backward",
     "on_before_optimizer_step",
 )  # fmt: skip
-AnyCallback = TypeVar("AnyCallback", bound=Callback)
 
 
 @contextmanager
@@ -39,7 +38,7 @@ class NoProfiler(PassThroughProfiler):
         return self._nothing
 
 
-def without_idle_hooks(callback: AnyCallback) -> AnyCallback:
+def without_idle_hooks(callback: Callback) -> Callback:
     """Return `callback` with the step hooks that its class leaves empty set to None: Lightning skips those."""
     for name in STEP_HOOKS:
         if getattr(type(callback), name) is getattr(Callback, name):

@@ -1,10 +1,12 @@
 """What a run writes for TensorBoard."""
 
+import io
 import shlex
 import sys
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mnist_lightning.evaluation.measures import Evaluation
-from mnist_lightning.runs.experiment import experiment, fingerprint
-from mnist_lightning.runs.run import checkpoint_of
+from mnist_lightning.evaluation.measures import Evaluation, noun
+from mnist_lightning.runs.experiment import experiment, fingerprint, is_class
+from mnist_lightning.runs.run import checkpoint_of, log
 from mnist_lightning.runs.weights import read_checkpoint
 from mnist_lightning.training import hparams
 
@@ -27,6 +29,10 @@ CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart
         "accuracy": ["Multiline", ["val/accuracy", "test/accuracy"]],
     }
 }
+
+
+def shown(value: Any) -> str:
+    return str(value).rpartition(".")[2] if is_class(value) else str(value)
 
 
 class RunLogger(TensorBoardLogger):
@@ -49,7 +55,9 @@ class RunLogger(TensorBoardLogger):
         """Write the row of the HPARAMS tab for a run of the resolved configuration `params`."""
         settings = experiment(params)
         chosen = {key: settings[key] for key in self.columns if key in settings}
-        row = {key: value if isinstance(value, bool | int | float) else str(value) for key, value in chosen.items()}
+        if params.get("experiment"):
+            chosen["experiment"] = params["experiment"]
+        row = {key: value if isinstance(value, bool | int | float) else shown(value) for key, value in chosen.items()}
         hparams.write_start(Path(self.root_dir), row, params["name"], fingerprint(settings))
         self.experiment.add_custom_scalars(CHARTS)
         self.log_text("command", shlex.join(["python", *sys.argv]))
@@ -67,17 +75,20 @@ class RunLogger(TensorBoardLogger):
             self.experiment.add_image(f"figures/{name}", picture, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_precision_recall(self, evaluation: Evaluation, step: int) -> None:
+    def log_precision_recall(self, evaluation: Evaluation, classes: Sequence[str], step: int) -> None:
         """Show each class against all others in the tab PR CURVES."""
-        for digit, probabilities in enumerate(evaluation.probabilities.T):
-            self.experiment.add_pr_curve(f"digit/{digit}", evaluation.labels == digit, probabilities, step)
+        for label, probabilities in enumerate(evaluation.probabilities.T):
+            tag = f"{noun(classes)}/{classes[label].replace('/', ' ')}"
+            self.experiment.add_pr_curve(tag, evaluation.labels == label, probabilities, step)
 
     @rank_zero_only
     def log_network(self, network: nn.Module, images: Tensor) -> None:
         """Show the graph of `network` in the tab GRAPHS; normalized `images` (N, 1, H, W) are sent through it."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"`torch.jit.trace", FutureWarning)  # TensorBoard's graphs are made so
-            self.experiment.add_graph(network, images)
+        try:  # TensorBoard's graphs are made by torch.jit.trace, which warns of its end, and prints what it can't take
+            with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
+                self.experiment.add_graph(network, images)
+        except Exception:
+            log.warning("GRAPHS of TensorBoard stays empty: torch.jit.trace can't follow this network")
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log `metrics` without the "epoch" that Lightning adds to each of them."""
