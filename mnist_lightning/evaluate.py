@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     show: Callable[[str], None] = (lambda line: None) if options.json else partial(print, flush=True)
     trained = load_run(options.run)
+    if options.corrupted:
+        trained.must_be_28x28("--corrupted: MNIST-C's corruptions are")
     images, labels = trained.test_set(options.data)
     evaluation = Evaluation(trained.logits(images), labels)
     found = described(trained, evaluation)
@@ -54,6 +56,7 @@ def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]
         "checkpoint": trained.checkpoint.name,
         "epochs": trained.epochs,
         "dataset": trained.config.data.dataset,
+        "classes": [*trained.classes],
         "test": evaluation.counts,
         "per_class": evaluation.per_class(),
         "most_confused": evaluation.most_confused(),
@@ -65,7 +68,10 @@ def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]
 
 def as_text(found: dict[str, Any]) -> str:
     """Return the evaluation as a person reads it."""
+    from mnist_lightning.evaluation.measures import noun
+
     test, epochs = found["test"], "1 epoch" if found["epochs"] == 1 else f"{found['epochs']} epochs"
+    names, wide = found["classes"], max(5, *map(len, found["classes"]))
     lines = [
         f"{found['run']}, {found['checkpoint']} after {epochs}: {found['dataset']}",
         "",
@@ -73,15 +79,16 @@ def as_text(found: dict[str, Any]) -> str:
         f"loss               {test['loss']:.4f}",
         f"calibration error  {found['expected_calibration_error']:.2%} (expected, {len(found['reliability'])} bins)",
         "",
-        "digit   images  precision   recall       F1",
+        f"{noun(names):<{wide}}{'images':>9}{'precision':>11}{'recall':>9}{'F1':>9}",
     ]
     for row in found["per_class"]:
         scores = f"{row['precision']:>11.2%}{row['recall']:>9.2%}{row['f1']:>9.2%}"
-        lines.append(f"{row['class']:>5}{row['images']:>9,}{scores}")
+        lines.append(f"{names[row['class']]:>{wide}}{row['images']:>9,}{scores}")
     if found["most_confused"]:
         lines += ["", "most confused"]
-    lines += [f"  {pair['true']} read as {pair['predicted']}  {pair['count']:>4,} ×" for pair in found["most_confused"]]
-    return "\n".join(lines)
+    pairs = {f"{names[row['true']]} read as {names[row['predicted']]}": row["count"] for row in found["most_confused"]}
+    wide = max(map(len, pairs), default=0)
+    return "\n".join([*lines, *(f"  {pair:<{wide}}{count:>6,} ×" for pair, count in pairs.items())])
 
 
 def under_corruptions(
@@ -108,7 +115,7 @@ def draw(trained: "TrainedRun", evaluation: "Evaluation", images: "Tensor", foun
     below = "" if trained.checkpoint.name == LAST_CHECKPOINT.name else trained.checkpoint.stem
     folder = folder_within(trained.directory, f"figures/{below}")
     title = report.title(trained.config, trained.epochs)
-    drawn = report.of_evaluation(evaluation, images, title)
+    drawn = report.of_evaluation(evaluation, images, title, trained.classes)
     if "corrupted" in found:
         drawn["corrupted"] = report.of_corruptions(images[0], found["corrupted"], title)
     for name, figure in drawn.items():

@@ -6,10 +6,13 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_lightning.datasets.source import raw_shape
 from mnist_lightning.runs.errors import RunError
 from mnist_lightning.runs.files import folder_within
 from mnist_lightning.runs.run import LAST_CHECKPOINT
@@ -42,38 +45,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{path}  {path.stat().st_size / 1024:.0f} KiB")
         print(f"  as the network on {len(images):,} test images, probabilities at most {difference:.1e} apart")
     onnx_file = next(str(path) for path in differences if path.suffix == ".onnx")
-    print('input "images": uint8 (N, 28, 28), light ink on black; output "probabilities": float32 (N, 10)')
+    raw, ink = raw_shape(trained.shape), ", light ink on black" if trained.is_handwriting else ""
+    classes = len(trained.classes)
+    print(f'input "images": uint8 {shown("N", *raw)}{ink}; output "probabilities": float32 {shown("N", classes)}')
     print(f'onnxruntime.InferenceSession({onnx_file!r}).run(["probabilities"], {{"images": images}})')
     return 0
+
+
+def shown(*sizes: object) -> str:
+    return f"({', '.join(map(str, sizes))})"
 
 
 def write_verified(trained: "TrainedRun", images: "Tensor") -> dict[Path, float]:
     """Write both files, and return of each the largest difference of a probability from the network's own.
 
-    Neither gets its name before both were read back and compared on `images`, uint8 (N, 28, 28): the two are always of
-    one network. Where one of them differs, what was there before stays.
+    Neither gets its name before both were read back and compared on the raw `images`: the two are always of one
+    network. Where one of them differs, what was there before stays.
     """
-    program, expected = exported(trained), trained.probabilities(images)
     folder = folder_within(trained.directory, "export")
+    with refused(folder):
+        program = exported(trained)
+    expected = trained.probabilities(images)
     stem = "model" if trained.checkpoint.name == LAST_CHECKPOINT.name else trained.checkpoint.stem
     differences: dict[Path, float] = {}
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unverified-") as scratch:
         for suffix, (write, load) in FORMATS.items():
             path = folder / f"{stem}{suffix}"
-            write(program, Path(scratch, path.name), identity(trained))
+            with refused(path):
+                write(program, Path(scratch, path.name), identity(trained))
             differences[path] = compare(load(Path(scratch, path.name)), images, expected, path)
         for path in differences:
             Path(scratch, path.name).replace(path)
     return differences
 
 
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Say in one line what torch can't export, a network may do anything, and nothing of what it remarks on."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except (OSError, RunError):
+        raise
+    except Exception as error:
+        first: BaseException = error
+        while first.__cause__ is not None:
+            first = first.__cause__
+        reason = " ".join(str(first).split())[:300]
+        raise RunError(f"{path} can't be made: torch can't export this network: {reason}") from error
+
+
 def exported(trained: "TrainedRun") -> "ExportedProgram":
-    """Return the network as a program from raw images, uint8 (N, 28, 28), to probabilities, float32 (N, 10)."""
+    """Return the network as a program from raw images, uint8 (N, …), to probabilities, float32 (N, classes)."""
     import torch
 
     from mnist_lightning.networks.layers import normalize
 
-    mean, std = trained.config.data.mean, trained.config.data.std
+    mean, std = trained.scale
 
     class RawImages(torch.nn.Module):
         def __init__(self) -> None:
@@ -83,7 +111,7 @@ def exported(trained: "TrainedRun") -> "ExportedProgram":
         def forward(self, images: "Tensor") -> "Tensor":
             return self.network(normalize(images, mean, std)).softmax(dim=1)
 
-    example = torch.zeros(2, 28, 28, dtype=torch.uint8)
+    example = torch.zeros(2, *raw_shape(trained.shape), dtype=torch.uint8)
     program = torch.export.export(RawImages().eval(), (example,), dynamic_shapes={"images": {0: torch.export.Dim("N")}})
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names the folders of this machine
@@ -96,7 +124,7 @@ def identity(trained: "TrainedRun") -> dict[str, str]:
 
     config = trained.config
     return {
-        "classes": json.dumps([str(digit) for digit in range(10)]),
+        "classes": json.dumps([*trained.classes], ensure_ascii=False),
         "name": str(config.name),
         "seed": str(config.seed),
         "dataset": str(config.data.dataset),

@@ -1,4 +1,4 @@
-"""Which digit is on a person's own pictures: `python -m mnist_lightning.predict RUN IMAGE…`."""
+"""What is on a person's own pictures, for MNIST which digit: `python -m mnist_lightning.predict RUN IMAGE…`."""
 
 import io
 import json
@@ -11,16 +11,17 @@ from typing import Any, BinaryIO
 from mnist_lightning.runs.errors import UsageError, printable
 from mnist_lightning.terminal.command import answered, parser_for_run
 
+KEYS = (("", "digit"), ("second_", "second"))  # of the first and second guess
 AT_ONCE = 16  # pictures that are prepared and then read together
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per picture; exit status 1 where one could not be read."""
     parser = parser_for_run("predict", __doc__)
-    images = "pictures of a digit each, folders of them, or - for standard input"
+    images = "pictures, for MNIST of a digit each, folders of them, or - for standard input"
     parser.add_argument("images", metavar="IMAGE", nargs="+", help=images)
     parser.add_argument("--json", action="store_true", help="print one list of objects")
-    parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw, 28×28")
+    parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw")
     options = parser.parse_args(arguments)
     answers = []
     for answer in predict(options.run, options.images, options.save_prepared):
@@ -29,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "error" in answer:
             print(f"{name}: {answer['error']}", file=sys.stderr)
         elif not options.json:
-            second = f"else {answer['second']} {answer['second_confidence']:.1%}"
-            print(f"{name}: {answer['digit']}  {answer['confidence']:.1%}  ({second})")
+            first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
+            print(f"{name}: {first}  {answer['confidence']:.1%}  (else {second} {answer['second_confidence']:.1%})")
     if options.json:
         print(json.dumps(answers, indent=2, allow_nan=False))
     return int(any("error" in answer for answer in answers))
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None) -> Iterator[dict[str, Any]]:
     """Yield for each picture digit, confidence, second guess and its confidence, or what is wrong with it.
 
+    Where the classes are no digits, "digit" and "second" are their numbers, and "class" and "second_class" their names.
     The names are of files and folders, - is standard input; pictures are saved as the network saw them.
     """
     from mnist_lightning.trained import load_run
@@ -50,16 +52,24 @@ def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None
     except OSError as error:
         why = f"can't be made: {error.strerror}. Name another folder"
         raise UsageError(f"--save-prepared {save_into}: {why}") from error
-    left = pictures(names)
+    left = (file for name in names for file in below(name) or [name])
     while part := list(islice(left, AT_ONCE)):
         yield from read(trained, part, save_into)
+
+
+def below(name: str) -> list[str]:
+    """Return the pictures in a folder and in its folders."""
+    from mnist_lightning.pictures.prepare import files_below
+
+    return [str(file) for file in files_below(name)] if Path(name).is_dir() else []
 
 
 def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dict[str, Any]]:
     """Return the answers to a few pictures, in their order."""
     import numpy as np
 
-    from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
+    from mnist_lightning.evaluation.measures import noun
+    from mnist_lightning.pictures.prepare import PictureError
 
     answers: list[dict[str, Any]] = [{"file": name} for name in names]
     prepared = []
@@ -68,12 +78,12 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
         if source == "-":
             source = sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
         try:
-            picture = prepare(read_picture(source))
+            picture = trained.prepared(source)
             if save_into is not None:
                 save(picture, save_into, answer["file"])
             prepared.append(picture)
         except PictureError as error:
-            answer["error"] = str(error)
+            answer["error"] = str(error.__cause__ or error)  # without the name, which stands before it
         except OSError as error:
             answer["error"] = f"can't be written into {save_into}: {error.strerror or error}"
     good = [answer for answer in answers if "error" not in answer]
@@ -82,20 +92,9 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
         for answer, confidence, digit in zip(good, confidences.tolist(), digits.tolist(), strict=True):
             answer |= {"digit": digit[0], "confidence": confidence[0]}
             answer |= {"second": digit[1], "second_confidence": confidence[1]}
+            if noun(trained.classes) != "digit":
+                answer |= {f"{key}class": trained.classes[answer[digit]] for key, digit in KEYS}
     return answers
-
-
-def pictures(names: Iterable[str]) -> Iterator[str]:
-    """Yield `names`, in the place of a folder the pictures in it and in its folders, by their suffixes."""
-    from PIL import Image
-
-    suffixes = Image.registered_extensions()
-    for name in names:
-        if not Path(name).is_dir():
-            yield name
-            continue
-        found = [path for path in Path(name).rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
-        yield from sorted(str(path) for path in found if not path.name.startswith(".")) or [name]
 
 
 def save(prepared: Any, folder: Path, name: str) -> None:
@@ -107,7 +106,7 @@ def save(prepared: Any, folder: Path, name: str) -> None:
     while path.exists():
         number += 1
         path = folder / f"{stem}-{number}.png"
-    Image.fromarray(prepared).save(path)
+    Image.fromarray(prepared.transpose(1, 2, 0) if prepared.ndim == 3 else prepared).save(path)
 
 
 if __name__ == "__main__":

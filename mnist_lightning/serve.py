@@ -59,7 +59,9 @@ def serve(run: str, listener: socket.socket, host: str, open_browser: bool) -> N
     from mnist_lightning.pictures.web import application, in_url
     from mnist_lightning.trained import load_run
 
-    app = application(load_run(run), host)
+    trained = load_run(run)
+    trained.must_be_28x28("the drawing page is")
+    app = application(trained, host)
     is_open, port = host in ("0.0.0.0", "::"), listener.getsockname()[1]
     url = f"http://{'localhost' if is_open else in_url(host)}:{port}"
 
@@ -67,7 +69,7 @@ def serve(run: str, listener: socket.socket, host: str, open_browser: bool) -> N
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             others = f", and to other machines at port {port} of this one's address" if is_open else ""
-            print(f"{run} reads your digits at {url}{others}  (Ctrl-C ends it)", flush=True)
+            print(f"{run} reads what you draw at {url}{others}  (Ctrl-C ends it)", flush=True)
             if open_browser and has_browser():  # in a thread, because some return only when they are closed
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 

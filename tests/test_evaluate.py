@@ -18,6 +18,8 @@ from torchmetrics.functional.classification import (
 )
 
 from mnist_lightning import evaluate, load_run
+from mnist_lightning.config import compose
+from mnist_lightning.datasets.source import DIGITS
 from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.figures import of_images, of_run, report
 from mnist_lightning.networks.cnn import CNN
@@ -88,7 +90,7 @@ def test_deterministic_pytorch_needs_no_more_memory(deterministic: None) -> None
     """As many images as MNIST has to test: torchmetrics would ask for 326 GB."""
     labels = torch.arange(10_000) % 10
     evaluation = Evaluation(9.0 * F.one_hot(labels, 10), labels)
-    drawn = report.of_evaluation(evaluation, torch.zeros(10_000, 28, 28), "x")
+    drawn = report.of_evaluation(evaluation, torch.zeros(10_000, 28, 28), "x", DIGITS)
     assert len(drawn) == 4
     precision, recall = evaluation.precision_recall()
     assert precision[:, 50:100].eq(1).all() and recall[:, 50:100].eq(1).all()
@@ -155,7 +157,7 @@ def test_evaluate_under_corruptions(run: Path, capsys: pytest.CaptureFixture[str
 
 def test_figures_of_a_perfect_network_are_drawn() -> None:
     logits = 9.0 * F.one_hot(torch.arange(20) % 10, 10)
-    drawn = report.of_evaluation(Evaluation(logits, torch.arange(20) % 10), torch.rand(20, 28, 28), "all right")
+    drawn = report.of_evaluation(Evaluation(logits, torch.arange(20) % 10), torch.rand(20, 28, 28), "all right", DIGITS)
     for figure in drawn.values():
         assert of_run.draw(figure).shape[2] == 3
     texts = [text.get_text() for text in drawn["confusion_matrix"].axes[0].texts]
@@ -187,7 +189,7 @@ def test_captioned_images_keep_their_greys() -> None:
 def test_missing_mnist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(tmp_path / "run", "data=digits", "trainer=smoke", "logger=none")
     trained = load_run(tmp_path / "run")
-    trained.config.data.dataset = "mnist"
+    trained.config.data = compose.own_data("mnist")
     with pytest.raises(RunError, match=r"MNIST was not found\.[\s\S]*none of the four files[\s\S]*--data FOLDER"):
         trained.test_set(tmp_path)
 

@@ -1,5 +1,6 @@
 """What a network does on a set of images: counts, calibration, and what it takes for what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,11 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 BINS = 15  # of confidence, as Guo et al. 2017, "On Calibration of Modern Neural Networks", have them
+
+
+def noun(classes: Sequence[str]) -> str:
+    """Return what a class is called."""
+    return "digit" if all(name.isdecimal() for name in classes) else "class"
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,10 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(network: torch.nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Evaluation:
-    """Return what `network` does on normalized images float32 (N, 1, H, W) and labels int64 (N,), on any device."""
-    was_training = network.training
+    """Return what `network` does on normalized images float32 (N, C, H, W) and labels int64 (N,), on any device."""
+    modes = {layer: layer.training for layer in network.modules()}
     network.eval()
     logits = torch.cat([network(batch) for batch in images.split(batch_size)])
-    network.train(was_training)
+    for layer, mode in modes.items():  # a frozen one has its own
+        layer.training = mode
     return Evaluation(logits.cpu(), labels.cpu())

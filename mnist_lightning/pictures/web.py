@@ -71,7 +71,7 @@ async def run(trained: "TrainedRun", request: Request) -> Response:
     reached = [epoch.get("test_accuracy") for epoch in epochs if epoch["epoch"] == trained.epochs]
     accuracy = reached[-1] if reached and isinstance(reached[-1], float) and 0 <= reached[-1] <= 1 else None
     about = {"name": trained.config.name, "checkpoint": str(trained.checkpoint), "epochs": trained.epochs}
-    return JSONResponse(about | {"accuracy": accuracy})
+    return JSONResponse(about | {"accuracy": accuracy, "classes": [*trained.classes]})
 
 
 async def predict(trained: "TrainedRun", turns: asyncio.Semaphore, request: Request) -> Response:
@@ -85,8 +85,8 @@ async def predict(trained: "TrainedRun", turns: asyncio.Semaphore, request: Requ
 
 
 def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
-    """Return the digit, the ten probabilities and the 28×28 greys that the network sees; null where it is blank."""
-    grey = read_picture(BytesIO(file), FORMATS, MOST_PIXELS)
+    """Return the number of the class, the probabilities and the 28×28 greys that the network sees; null where blank."""
+    grey = read_picture(BytesIO(file), formats=FORMATS, most_pixels=MOST_PIXELS)
     try:
         prepared = prepare(grey)
     except PictureError:  # blank

@@ -93,6 +93,7 @@ def test_it_says_which_run_it_is(trained: TrainedRun, port: int) -> None:
             "checkpoint": str(trained.directory / "checkpoints" / "last.ckpt"),
             "epochs": 3,
             "accuracy": results["test"]["accuracy"],
+            "classes": [str(digit) for digit in range(10)],
         },
     )
 
@@ -280,7 +281,9 @@ def test_a_browser_needs_a_display(
 
 WITHOUT_TORCH = """
 import runpy, sys, types
-sys.modules["mnist_lightning.trained"] = types.SimpleNamespace(load_run=lambda path: None)  # would take seconds
+sys.modules["mnist_lightning.trained"] = types.SimpleNamespace(  # would take seconds
+    load_run=lambda path: types.SimpleNamespace(must_be_28x28=lambda what: None)
+)
 sys.argv[1:] = ["RUN", "--port", "0", "--no-browser"]
 runpy.run_module("mnist_lightning.serve", run_name="__main__", alter_sys=True)
 """
@@ -298,7 +301,7 @@ def test_a_signal_ends_it_quietly(number: str, status: int, word: str) -> None:
     )
     try:
         said = process.stdout.readline() if process.stdout else ""
-        assert re.fullmatch(r"RUN reads your digits at http://127\.0\.0\.1:\d+  \(Ctrl-C ends it\)\n", said)
+        assert re.fullmatch(r"RUN reads what you draw at http://127\.0\.0\.1:\d+  \(Ctrl-C ends it\)\n", said)
         port = int(re.findall(r"\d+", said)[-1])
         assert ask(port, "GET", "/")[0] == 200
         with socket.create_connection(("127.0.0.1", port)) as slow:

@@ -17,6 +17,8 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 let strokes = []; // each a list of points [x, y], 0 to SIDE
 let cleared = []; // the strokes before "clear", for "undo"
 let checkpoint = "RUN"; // whose network answers
+let classes = []; // the names of its answers
+let thing = "digit"; // what one of them is called
 let pointer = null; // the mouse button, finger or pen that draws now
 const pen = { x: SIDE / 2, y: SIDE / 4, isDown: false, isShown: false, arrows: new Set() }; // moved by keys
 
@@ -211,12 +213,13 @@ function request(path, options = {}) {
 }
 
 function show(answer) {
-  const probabilities = answer?.probabilities ?? Array(10).fill(null);
+  const probabilities = answer?.probabilities ?? Array(classes.length).fill(null);
   const order = [...probabilities.keys()].sort((one, other) => probabilities[other] - probabilities[one]);
   const isRead = Number.isInteger(answer?.digit);
-  digit.textContent = isRead ? answer.digit : "?";
+  digit.textContent = isRead ? classes[answer.digit] : "?";
   digit.classList.toggle("unknown", !isRead);
-  const unread = strokes.length ? "Nothing to read." : "Draw a digit.";
+  digit.classList.toggle("long", digit.textContent.length > 3);
+  const unread = strokes.length ? "Nothing to read." : `Draw a ${thing}.`;
   words.textContent = isRead ? inWords(probabilities, order) : (answer?.error ?? unread);
   speak();
   probabilities.forEach((probability, number) => {
@@ -229,8 +232,8 @@ function show(answer) {
 }
 
 function inWords(probabilities, [first, second]) {
-  const sure = `${first}, ${percent(probabilities[first])}`;
-  return probabilities[first] > 0.99 ? sure : `${sure}; else ${second}, ${percent(probabilities[second])}`;
+  const sure = `${classes[first]}, ${percent(probabilities[first])}`;
+  return probabilities[first] > 0.99 ? sure : `${sure}; else ${classes[second]}, ${percent(probabilities[second])}`;
 }
 
 function percent(probability) {
@@ -255,8 +258,9 @@ function showSeen(prepared) {
 
 async function look() {
   try {
-    const { name, epochs, accuracy, checkpoint: path } = await (await request("/run")).json();
+    const { name, epochs, accuracy, checkpoint: path, classes: names } = await (await request("/run")).json();
     checkpoint = path;
+    if (names.join() !== classes.join()) list(names);
     const right = accuracy === null ? "" : `${(100 * accuracy).toFixed(2)} % of test images right · `;
     run.textContent = `${right}${name}, ${epochs} ${epochs === 1 ? "epoch" : "epochs"} · ${checkpoint}`;
     if (!gone.hidden) ask();
@@ -289,12 +293,21 @@ function fit() {
   paint();
 }
 
-for (let number = 0; number < 10; number++) {
-  const row = document.querySelector("#bar").content.cloneNode(true);
-  row.querySelector(".label").textContent = number;
-  bars.append(row);
+function list(names) {
+  classes = names;
+  thing = names.every((name) => /^\d+$/.test(name)) ? "digit" : names.every((name) => name.length === 1) ? "letter" : "picture";
+  document.title = document.querySelector("h1").textContent = `Draw a ${thing}`;
+  document.querySelector("#hint").textContent = `${names[0]} to ${names.at(-1)}, with mouse, finger or pen`;
+  bars.replaceChildren(...names.map((name) => {
+    const row = document.querySelector("#bar").content.cloneNode(true);
+    row.querySelector(".label").textContent = name;
+    return row;
+  }));
+  bars.style.setProperty("--name", `${Math.max(...names.map((name) => name.length))}ch`);
+  bars.classList.toggle("many", names.length > 12);
+  show(null);
 }
+
 new ResizeObserver(fit).observe(drawing);
 dark.addEventListener("change", paint);
-show(null);
 watch();
