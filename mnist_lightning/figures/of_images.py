@@ -18,14 +18,18 @@ MOST_MAPS = 20  # of one layer, filters too
 
 
 def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int = 5) -> Figure:
-    """Draw images, (N, H, W), uint8 or of any range, dark where values are high, below captions of up to two lines."""
+    """Draw images below captions of up to two lines, uint8 or of any range.
+
+    Grey ones, (N, H, W), are dark where values are high; those in colours are (N, 3, H, W).
+    """
     rows = max(-(-len(images) // columns), 1)
     figure, axes = sheet(1.2 * columns - 0.2, 1.5 * rows, inches=1, title=title)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, top = 1.2 * (index % columns), 1.5 * (index // columns) + 0.47
         low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
         tile(axes, image, left, top, "gray_r", low, high)
-        axes.text(left + 0.5, top - 0.06, caption, color=INK, fontsize=11, ha="center", linespacing=1.1)
+        size = min(11.0, 11 * 16 / max(map(len, caption.split("\n"))))  # a line of 16 letters has room
+        axes.text(left + 0.5, top - 0.06, caption, color=INK, fontsize=size, ha="center", linespacing=1.1)
     return figure
 
 
@@ -78,11 +82,13 @@ def sheet(width: float, height: float, inches: float, title: str) -> tuple[Figur
 
 
 def tile(axes: Axes, image: NDArray, left: float, top: float, colors: str, low: float, high: float) -> AxesImage:
-    """Draw `image`, (H, W), one unit wide and high."""
-    axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor="#cbd2d9", linewidth=1, clip_on=False))
-    corners = (left, left + 1, top + 1, top)
-    shown = AxesImage(axes, cmap=colors, extent=corners, interpolation="nearest", origin="upper")
-    shown.set_data(image)
-    shown.set_clim(low, high)
-    shown.set_clip_path(axes.patch)
-    return axes.add_image(shown) or shown
+    """Draw `image`, (H, W) or in colours (3, H, W), its longer side one unit long."""
+    height, width = (side / max(image.shape[-2:]) for side in image.shape[-2:])
+    left, top = left + (1 - width) / 2, top + (1 - height) / 2
+    if image.ndim == 3:
+        image = ((image - low) / max(high - low, 1e-9)).transpose(1, 2, 0).clip(0, 1)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="#cbd2d9", linewidth=1, clip_on=False))
+    place = (left, left + width, top + height, top)
+    return axes.imshow(
+        image, colors, vmin=low, vmax=high, extent=place, origin="upper", interpolation="nearest", aspect="auto"
+    )

@@ -1,5 +1,6 @@
 """Figures of one run: functions from numbers to a matplotlib Figure, drawn to be read at the size of a README."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +14,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnist_lightning.evaluation.measures import noun
 from mnist_lightning.runs.files import write_atomically
 
 DOTS_PER_INCH = 150
 INK, MUTED, ACCENT = "#1f2933", "#7b8794", "#1f6feb"
+Fractions = NDArray[np.float32]  # 0 to 1
 
 matplotlib.rcParams["svg.hashsalt"] = "mnist-lightning"  # the same figure gives the same file
 
@@ -42,19 +45,21 @@ def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
     return figure
 
 
-def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
+def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
     """Draw how often each true class (rows) was read as which (columns): counts, coloured by their share of the row."""
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    figure, axes = one_chart(title, "read as", "true digit", size=(5.6, 5.2))
+    side, longest = 0.42 * max(len(classes), 10), max(map(len, classes))  # inches, characters
+    figure, axes = one_chart(title, "read as", f"true {noun(classes)}", size=(side + 1.4 + 0.09 * longest, side + 1))
     axes.imshow(shares**0.4, cmap="Blues", vmin=0, vmax=1)  # the root, so that a single error can still be seen
     for (y, x), count in np.ndenumerate(counts):
         if count:
             color = "white" if shares[y, x] > 0.3 else INK
             axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=10, color=color)
-    classes = range(len(counts))
-    axes.set(xticks=classes, yticks=classes)
+    places = range(len(counts))
+    axes.set_xticks(places, classes, rotation=0 if longest < 4 else 90)
+    axes.set_yticks(places, classes)
     beside = axes.secondary_yaxis("right")
-    beside.set_yticks(classes, [f"{share:.1%}" for share in shares.diagonal()])
+    beside.set_yticks(places, [f"{share:.1%}" for share in shares.diagonal()])
     beside.set_ylabel("of these read correctly", color=INK, fontsize=11)
     beside.tick_params(colors=INK, labelsize=10, length=0)
     beside.spines[:].set_visible(False)
@@ -64,21 +69,23 @@ def confusion_matrix(counts: NDArray[np.int64], title: str) -> Figure:
     return figure
 
 
-def precision_recall(precision: NDArray[np.float32], recall: NDArray[np.float32], title: str) -> Figure:
+def precision_recall(precision: Fractions, recall: Fractions, classes: Sequence[str], title: str) -> Figure:
     """Draw precision against recall for each class: fractions, (classes, thresholds), by rising threshold."""
     figure, axes = one_chart(title, "recall (%)", "precision (%)")
-    for digit, (p, r) in enumerate(zip(100 * precision, 100 * recall, strict=True)):
-        axes.plot(r, p, ".-", color=f"C{digit}", linewidth=1.8, label=str(digit), markevery=[0])
+    for label, (p, r) in enumerate(zip(100 * precision, 100 * recall, strict=True)):
+        line = ("-", "--", ":", "-.")[label // 10 % 4]  # there are ten colours
+        axes.plot(r, p, line, marker=".", color=f"C{label % 10}", linewidth=1.8, label=classes[label], markevery=[0])
     reached = (precision > 0.9) & (recall > 0.9)  # the corner where curves of good networks part
     limits = (90, 100.2) if reached.any(axis=1).all() else (0, 102)
     axes.set(xlim=limits, ylim=limits)
-    axes.legend(title="digit", frameon=False, ncols=2, loc="lower left", labelcolor=INK).get_title().set_color(INK)
+    options: dict[str, Any] = {"frameon": False, "ncols": 2, "loc": "lower left"}
+    if len(classes) > 10 or max(map(len, classes)) > 8:  # beside the chart
+        options = {"frameon": False, "ncols": -(-len(classes) // 18), "loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    axes.legend(title=noun(classes), labelcolor=INK, handlelength=3, **options).get_title().set_color(INK)
     return figure
 
 
-def reliability(
-    counts: NDArray[np.int64], confidence: NDArray[np.float32], accuracy: NDArray[np.float32], title: str
-) -> Figure:
+def reliability(counts: NDArray[np.int64], confidence: Fractions, accuracy: Fractions, title: str) -> Figure:
     """Draw the mean accuracy against the mean confidence, fractions, in bins of equal width, and below their images."""
     figure = Figure(figsize=(5.4, 5))
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
@@ -134,5 +141,6 @@ def draw(figure: Figure) -> NDArray[np.uint8]:
     """Return `figure` as an image, uint8 (H, W, 3)."""
     figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with warnings.catch_warnings(action="ignore"):  # of a name in letters that no font here has
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()

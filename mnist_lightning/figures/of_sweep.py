@@ -15,31 +15,32 @@ if TYPE_CHECKING:
 MOST_NAMED, LONGEST_LINE = 25, 48  # experiments, characters of their names
 
 
-def leaderboard(names: Sequence[str], accuracies: Sequence[Sequence[float]], label: str) -> Figure:
+def leaderboard(names: Sequence[str], values: Sequence[Sequence[float]], label: str, in_percent: bool = True) -> Figure:
     """Draw a line for each of the first 25 experiments: a dot for every seed, a bar of mean ± sd, the mean as a tick.
 
-    The accuracies, percent, are those of each experiment's seeds, and `label` says of which images.
+    The values are those of each experiment's seeds, and `label` says what they are. Of accuracies in percent, the axis
+    begins where the better ones are.
     """
-    accuracies = accuracies[:MOST_NAMED]
+    values = values[:MOST_NAMED]
     names = [textwrap.fill(name, LONGEST_LINE) for name in names[:MOST_NAMED]]
     lines = [line for name in names for line in name.split("\n")]
     size = (6 + 0.09 * max(map(len, lines)), 1.2 + 0.17 * len(lines) + 0.19 * len(names))  # inches
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    means = [float(np.mean(values)) for values in accuracies]
-    lowest = lower_end(means)
-    for height, (mean, values) in enumerate(zip(means, accuracies, strict=True)):
-        deviation = np.std(values, ddof=1) if len(values) > 1 else 0
+    means = [float(np.mean(some)) for some in values]
+    lowest = lower_end(means) if in_percent else min(means)
+    for height, (mean, some) in enumerate(zip(means, values, strict=True)):
+        deviation = np.std(some, ddof=1) if len(some) > 1 else 0
         axes.hlines(height, mean - deviation, mean + deviation, color=ACCENT, alpha=0.3, linewidth=9)
         axes.plot(mean, height, color=INK, marker="|", markersize=13, markeredgewidth=2)
-        axes.plot(values, [height] * len(values), "o", color=ACCENT, markersize=5, alpha=0.8, markeredgewidth=0)
+        axes.plot(some, [height] * len(some), "o", color=ACCENT, markersize=5, alpha=0.8, markeredgewidth=0)
         if mean < lowest:  # off the axis: only its number
             axes.annotate(f"◂ {mean:.2f}", (0.01, height), xycoords=("axes fraction", "data"), va="center")
     style(axes, "", f"{label}: dots are seeds, | their mean, the bar ± one sd", "", grid="x")
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)  # the best on top
     if min(means) < lowest:
-        best = max(map(max, accuracies))
+        best = max(map(max, values))
         axes.set_xlim(lowest - 0.15 * (best - lowest), best + 0.05 * (best - lowest))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -52,16 +53,17 @@ def lower_end(percents: Sequence[float]) -> float:
     return max(float(np.min(percents)), best - 4 * max(best - middle, 0.1))
 
 
-def heat_map(grid: "pd.DataFrame", label: str) -> Figure:
-    """Draw a table of accuracies in percent, each with its number in its cell."""
+def heat_map(grid: "pd.DataFrame", label: str, in_percent: bool = True) -> Figure:
+    """Draw a table of values, such as accuracies in percent, each with its number in its cell."""
     cells, down, across = grid.to_numpy(), list(grid.index), list(grid.columns)
     figure = Figure(figsize=(2.4 + 0.95 * len(across), 1.6 + 0.6 * len(down)), layout="constrained")
     axes = figure.add_subplot()
-    lowest = lower_end(cells.ravel().tolist())
+    lowest = lower_end(cells.ravel().tolist()) if in_percent else float(cells.min())
     image = axes.imshow(cells, cmap="Blues", aspect="auto", vmin=lowest)
     dark = lowest + 0.65 * (cells.max() - lowest)  # from here on white is easier to read
     for (y, x), value in np.ndenumerate(cells):
-        axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=11, color="white" if value > dark else INK)
+        text, color = f"{value:.{2 if in_percent else 3}f}", "white" if value > dark else INK
+        axes.text(x, y, text, ha="center", va="center", fontsize=11, color=color)
     style(axes, "", grid.columns.name, grid.index.name)
     axes.set_xticks(range(len(across)), across)
     axes.set_yticks(range(len(down)), down)
