@@ -58,12 +58,13 @@ class GridSweeper(Sweeper):
 
     Args:
         params: settings of all jobs, {key: value or values as on the command line}, which overrules them.
+        metric: what ranks the runs in the table, by its name in results.json: "accuracy", "loss", …
     """
 
     IS_SEARCH = False
 
-    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
-        self.params = dict(params or {})
+    def __init__(self, params: Mapping[str, Any] | None = None, metric: str = "accuracy") -> None:
+        self.params, self.metric = dict(params or {}), metric
         self.composed: dict[tuple, DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -78,9 +79,8 @@ class GridSweeper(Sweeper):
         self.launcher()  # says what is wrong with it before anything is made
         [combinations] = BasicSweeper.split_arguments(overrides, None)
         jobs = [[*combination, *self.for_jobs()] for combination in combinations]
-        for job in jobs:
-            self.compose(job)
-        with self.open(place) as sweep:
+        names = {self.compose(job).name for job in jobs}
+        with self.open(place, names.pop() if len(names) == 1 else self.config.name) as sweep:
             wanted = sweep.plan(jobs)
             if self.is_resumed:
                 wanted += [job for job in sweep.jobs if job not in wanted]  # which further commands have added
@@ -95,10 +95,9 @@ class GridSweeper(Sweeper):
     def read(self, arguments: Sequence[str]) -> tuple[list[Override], str | None]:
         """Return the overrides of the jobs, and the directory of the sweep where one was named."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        by_key = {}
         written = [f"{key}={compose.as_override(value)}" for key, value in self.params.items()]
-        for override in [*parser.parse_overrides(written), *parser.parse_overrides(list(arguments))]:
-            by_key[override.get_key_element().lstrip("+")] = override
+        parsed = parser.parse_overrides([*written, *arguments])
+        by_key = {override.get_key_element().lstrip("+"): override for override in parsed}
         if chosen := by_key.pop("sweep", None):
             self.check_file(str(chosen.value()))
         named = self.config.hydra.sweep.dir
@@ -108,15 +107,13 @@ class GridSweeper(Sweeper):
         if resume := by_key.pop("resume", None):
             place = str(resume.value())
             if resume.is_sweep_override() or not is_sweep(place):
-                raise UsageError(
-                    f"{resume.input_line}: not a sweep. A run goes on by itself: python train.py resume=RUN"
-                )
+                go_on = "A run goes on by itself: python train.py resume=RUN"
+                raise UsageError(f"{resume.input_line}: not a sweep. {go_on}")
         if "output_dir" in by_key:
             raise UsageError("output_dir: the jobs of a sweep stand in its own directory: hydra.sweep.dir=DIR")
         if place and is_sweep(place) and (Path(place) / STUDY_FILE).exists() != self.IS_SEARCH:
-            raise UsageError(
-                f"{place} holds {'no' if self.IS_SEARCH else 'a'} search: name another hydra.sweep.dir=DIR"
-            )
+            which = "no" if self.IS_SEARCH else "a"
+            raise UsageError(f"{place} holds {which} search: name another hydra.sweep.dir=DIR")
         return list(by_key.values()), place
 
     def compose(self, job: Sequence[str]) -> DictConfig:
@@ -144,9 +141,8 @@ class GridSweeper(Sweeper):
         with_file, without = (flatten(OmegaConf.to_container(self.load(words))) for words in ([f"sweep={name}"], []))
         for key, value in with_file.items():
             if key not in without or without[key] != value:
-                raise UsageError(
-                    f"sweep={name}: its {key} would reach no job. Settings of the jobs stand in hydra.sweeper.params"
-                )
+                instead = "Settings of the jobs stand in hydra.sweeper.params"
+                raise UsageError(f"sweep={name}: its {key} would reach no job. {instead}")
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration that train.py has with these overrides."""
@@ -161,9 +157,9 @@ class GridSweeper(Sweeper):
         of_sweep = ("hydra.launcher", "hydra/launcher", "hydra.sweep", "hydra/sweeper", "hydra.mode")
         return [override for override in self.config.hydra.overrides.hydra if not override.startswith(of_sweep)]
 
-    def open(self, place: str | None) -> Sweep:
+    def open(self, place: str | None, name: str) -> Sweep:
         """Make or find the directory of the sweep."""
-        sweep = Sweep.create(place, self.config.name, self.is_trusted)
+        sweep = Sweep.create(place, name, self.is_trusted)
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)
         return sweep
@@ -176,11 +172,11 @@ class GridSweeper(Sweeper):
     def show(self, sweep: Sweep) -> None:
         from mnist_lightning import compare
 
-        compare.show([sweep.directory], into=sweep.directory)
+        compare.show([sweep.directory], sweep.directory, self.metric)
 
 
 class SearchSweeper(GridSweeper):
-    """Searches good settings with Optuna, by the accuracy on held-out images.
+    """Searches good settings with Optuna, by the accuracy, or another metric, of held-out images.
 
     Args:
         params: settings of all trials, and what is searched: {key: interval(a, b), tag(log, interval(a, b)) or a,b,c}.
@@ -191,8 +187,10 @@ class SearchSweeper(GridSweeper):
 
     IS_SEARCH = True
 
-    def __init__(self, params: Mapping[str, Any], trials: int, startup_trials: int, seed: int) -> None:
-        super().__init__(params)
+    def __init__(
+        self, params: Mapping[str, Any], trials: int, startup_trials: int, seed: int, metric: str = "accuracy"
+    ) -> None:
+        super().__init__(params, metric)
         self.settings = {"trials": trials, "startup_trials": startup_trials, "seed": seed}
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -212,8 +210,8 @@ class SearchSweeper(GridSweeper):
         if not isinstance(launcher, ProcessLauncher):
             raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
         config = self.compose_ends(space, fixed)
-        with self.open(place) as sweep:
-            search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, **self.settings)
+        with self.open(place, config.name) as sweep:
+            search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, metric=self.metric, **self.settings)
             console.say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
             run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
             self.show(sweep)

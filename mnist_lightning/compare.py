@@ -5,6 +5,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from rich.text import Text
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.files import folder_within, write_atomically
 from mnist_lightning.sweeps.found_runs import find
-from mnist_lightning.sweeps.leaderboard import Leaderboard, is_number
+from mnist_lightning.sweeps.leaderboard import Leaderboard
 from mnist_lightning.sweeps.sweep import is_sweep
 from mnist_lightning.terminal.command import answered
 from mnist_lightning.terminal.console import CONSOLE, say
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def show(places: Sequence[Path], into: Path | None = None) -> None:
-    """Print the table of all runs below `places`, and write it into a directory."""
-    board = Leaderboard(find(places))
+def show(places: Sequence[Path], into: Path | None = None, metric: str = "accuracy") -> None:
+    """Print the table of all runs below `places`, ranked by a metric, and write it into a directory."""
+    board = Leaderboard(find(places), metric)
     if board.remarks:
         say("\n".join(["", *board.remarks]))
     if len(board.rows):
@@ -43,7 +44,7 @@ def print_table(board: Leaderboard) -> None:
     room = CONSOLE.width if CONSOLE.is_terminal else 10_000
     narrow = cells.iloc[:, :1].join(board.labels()).join(cells.iloc[:, -3 - len(board.stages) : -3])
     for columns in (cells, cells.iloc[:, :-1], narrow):
-        table = as_table(columns)
+        table = as_table(columns, board)
         table.width = min(Measurement.get(CONSOLE, CONSOLE.options.update(width=10_000), table).maximum, room)
         if table.width < room:
             break
@@ -53,10 +54,10 @@ def print_table(board: Leaderboard) -> None:
     say("" if columns is cells else "\n".join(["", *directories, ""]))
 
 
-def as_table(cells: "pd.DataFrame") -> Table:
+def as_table(cells: "pd.DataFrame", board: Leaderboard) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in cells:
-        table.add_column(Text(name), justify="right" if is_number(name) else "left", no_wrap=name != "settings")
+        table.add_column(Text(name), justify="right" if board.is_number(name) else "left", no_wrap=name != "settings")
     for row in cells.itertuples(index=False):
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table
@@ -69,23 +70,23 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     texts = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
-    written = {name: text.encode(errors="backslashreplace") for name, text in texts.items()}
-    for name, content in written.items():
-        write_atomically(directory / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
+    for name, text in texts.items():
+        write_atomically(directory / name, methodcaller("write", text.encode(errors="backslashreplace")))
     if board.ranked.empty:
-        return list(written)
+        return list(texts)
     from mnist_lightning.figures import of_sweep
     from mnist_lightning.figures.of_run import save
 
-    label = "validation accuracy (%)" if board.stages[0] == "val" else "test accuracy (%)"
+    images = "validation" if board.stages[0] == "val" else "test"
+    label = f"{images} {board.metric}{' (%)' * bool(board.unit)}"
     names = board.labels()[board.ranked.index].replace("", board.found.runs["name"][0])
-    figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["percents"]], label)}
+    figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["values"]], label, board.scale > 1)}
     if (grid := board.grid()) is not None:
-        figures["heat_map"] = of_sweep.heat_map(grid, label)
+        figures["heat_map"] = of_sweep.heat_map(grid, label, board.scale > 1)
     folder = folder_within(directory, "figures")
     for name, figure in figures.items():
         save(figure, folder / name, as_svg=True)
-    return [*written, *(f"figures/{name}.png" for name in figures)]
+    return [*texts, *(f"figures/{name}.png" for name in figures)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help=places)
     files = "where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself"
     parser.add_argument("--write", type=Path, metavar="DIR", help=files)
+    metric = "what ranks, by its name in results.json: accuracy, loss, or a further number (default: %(default)s)"
+    parser.add_argument("--metric", default="accuracy", help=metric)
     options = parser.parse_args(arguments)
     into = options.write
     if into is None and len(options.places) == 1 and is_sweep(options.places[0]):
@@ -102,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not os.access(into, os.W_OK):
             say(f"{into} is read-only: no leaderboard.csv is written")
             into = None
-    show(options.places, into)
+    show(options.places, into, options.metric)
     return 0
 
 

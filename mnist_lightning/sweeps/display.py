@@ -27,29 +27,22 @@ class Board(Progress):
         """Take note of how far a job is: `output` is the end of what it printed."""
         if name not in self.lines:
             self.lines[name] = self.add_task(name, total=1, epoch="", reached="")
-        part, epoch = how_far(output)
-        self.update(self.lines[name], completed=part, epoch=epoch, reached=accuracy(results))
+        part, shown = 0.0, "starting"
+        if reports := REPORT.findall(output):
+            epoch, epochs, step, steps = (int(number or 0) for number in reports[-1])
+            part, shown = (epoch - 1 + step / steps if steps else epoch) / epochs, f"epoch {epoch}/{epochs}"
+        self.update(self.lines[name], completed=part, epoch=shown, reached=accuracy(results))
 
     def ended(self, name: str, status: str, results: Mapping[str, Any], seconds: float) -> None:
         """Say how a job ended, above the live lines."""
         self.advance(self.all)
-        overall = self.tasks[0]
-        done, total = f"{overall.completed:.0f}", f"{overall.total:.0f}"
+        done, total = f"{self.tasks[0].completed:.0f}", f"{self.tasks[0].total:.0f}"
         self.update(self.all, epoch=f"{done} of {total} done")
         if name in self.lines:
             self.remove_task(self.lines.pop(name))
         parts = [f"{done.rjust(len(total))}/{total}", name, status, accuracy(results), f"{seconds:.1f} s"]
         say("  ".join(filter(None, parts)), None if status in ("finished", "pruned") else "red")
         self.refresh()
-
-
-def how_far(output: str) -> tuple[float, str]:
-    """Return from the end of a job's output the part of it that is done, 0 to 1, and its epoch as a text."""
-    reports = REPORT.findall(output)
-    if not reports:
-        return 0.0, "starting"
-    epoch, epochs, step, steps = (int(number or 0) for number in reports[-1])
-    return (epoch - 1 + step / steps if steps else epoch) / epochs, f"epoch {epoch}/{epochs}"
 
 
 def accuracy(results: Mapping[str, Any] | None) -> str:

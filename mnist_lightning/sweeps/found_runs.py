@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.experiment import experiment, fingerprint, varied
+from mnist_lightning.runs.experiment import experiment, fingerprint, is_class, short_names, varied
 from mnist_lightning.runs.files import read_settings
 from mnist_lightning.runs.run import CONFIG_FILE, is_in_use, read_results
 from mnist_lightning.sweeps.sweep import SWEEP_FILE, Job, Sweep
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # pandas takes a third of a second: it is imported once there
 COLUMNS = {
     "directory": str, "name": str, "dataset": object, "seed": "Int64", "status": str, "val_accuracy": float,
     "val_errors": "Int64", "test_accuracy": float, "test_errors": "Int64", "epochs": "Int64", "seconds": float,
-    "started": str, "error": str, "experiment": object,
+    "started": str, "error": str, "experiment_name": object, "experiment": object,
 }  # fmt: skip
 
 
@@ -30,7 +31,8 @@ class FoundRuns:
     Attributes:
         runs: a row for each, with COLUMNS. "status" is that of results.json; or "killed", where that says "running" and
             nothing runs; or "pruned", where a search gave the run up. Runs of the same "experiment", a number, differ
-            in nothing but their seeds.
+            in nothing but their seeds; "experiment_name" is the file of conf/experiment that was taken. Of whatever
+            else was measured there are columns too, as "val_f1".
         settings: a row for each experiment, a column for each setting that was varied, by its dotted name.
         waiting: directories of jobs that have not been run yet.
         skipped: what can't be read, and why.
@@ -97,7 +99,7 @@ def leads_on(folder: Path) -> bool:
 def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a run's row of the table, and its settings; any error means that one of its files is damaged."""
     results, path = read_results(directory), directory / CONFIG_FILE
-    settings = experiment(read_settings(path)) if path.exists() else {}  # it may end before it writes one
+    settings = experiment(in_todays_words(read_settings(path))) if path.exists() else {}  # it may end before that
     status = results["status"]
     if is_pruned and status != "finished":
         status = "pruned"
@@ -110,19 +112,21 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
         "status": status,
         "epochs": len(results.get("epochs", [])),
         "seconds": number(results.get("total_seconds")),
+        "experiment_name": str(name) if (name := results.get("experiment")) else None,
         "experiment": fingerprint(settings) if settings else str(directory),
     }
     for stage in ("val", "test"):
-        if measured := results.get(stage):
-            row[f"{stage}_accuracy"] = number(measured["accuracy"], most=1)
-            row[f"{stage}_errors"] = number(measured.get("errors"), int)
+        measured = results.get(stage) or {"accuracy": None}
+        for name, value in {"accuracy": measured["accuracy"], **measured}.items():
+            kinds = {"accuracy": {"most": 1}, "errors": {"kind": int}}
+            row[f"{stage}_{name}"] = number(value, **kinds.get(name, {"least": -(2**53)}))  # type: ignore[arg-type]
     return row | {key: str(results.get(key) or "") for key in ("name", "started", "error")}, settings
 
 
-def number(value: Any, kind: Any = int | float, most: float = 2**53) -> Any:
+def number(value: Any, kind: Any = int | float, least: float = 0, most: float = 2**53) -> Any:
     """Return a number of results.json, or None where there is none; raise ValueError for anything else, as NaN."""
-    if value is not None and not (isinstance(value, kind) and 0 <= value <= most):
-        raise ValueError(f"{value!r} in results.json must be a number from 0 to {most}")
+    if value is not None and not (isinstance(value, kind) and least <= value <= most):
+        raise ValueError(f"{value!r} in results.json must be a number from {least} to {most}")
     return value
 
 
@@ -130,12 +134,15 @@ def tables(read: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> "tuple[pd.D
     """Return the table of runs, and of each experiment the settings that were varied."""
     import pandas as pd
 
-    runs = pd.DataFrame([row for row, _ in read], columns=list(COLUMNS)).astype(COLUMNS)
+    further = dict.fromkeys(name for row, _ in read for name in row if name not in COLUMNS)
+    runs = pd.DataFrame([row for row, _ in read], columns=[*COLUMNS, *further])
+    runs = runs.astype(COLUMNS | dict.fromkeys(further, float))
     runs["experiment"] = pd.factorize(runs["experiment"])[0]
     settings = dict(zip(runs["experiment"], (settings for _, settings in read), strict=True))
     keys = varied([one for one in settings.values() if one])
     values = [[hashable(one.get(key)) for key in keys] for one in settings.values()]
-    return runs, pd.DataFrame(values, index=list(settings), columns=keys, dtype=object)
+    table = pd.DataFrame(values, index=list(settings), columns=keys, dtype=object)
+    return runs, table.apply(lambda column: column.replace(short_names(filter(is_class, column))))
 
 
 def hashable(value: Any) -> Any:

@@ -8,36 +8,41 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.runs.files import read_end, write_atomically
 from mnist_lightning.runs.run import peek
 from mnist_lightning.sweeps.display import Board
 from mnist_lightning.terminal.console import say
 
+if TYPE_CHECKING:  # optuna is an extra
+    from mnist_lightning.sweeps.search import Search
+
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 0.5  # between two looks at what the jobs have written
 PATIENCE_SECONDS = 30  # for a job to save what it has after a signal; then it is killed
 
 
-@dataclass
 class Process:
-    """A job that is running."""
+    """A job that is running: train.py, out of reach of the terminal's Ctrl-C, which goes to this process."""
 
-    directory: Path  # it makes it itself
-    process: subprocess.Popen
-    slot: int  # which of the places side by side it has
-    output_file: Path
-    log_before: str  # what train.log held, in a resumed run
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.started
+    def __init__(self, directory: Path, arguments: list[str], slot: int, slots: int) -> None:
+        self.directory = directory  # train.py makes it itself
+        self.slot = slot  # which of the places side by side it has
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        log = directory / "train.log"
+        self.log_before = read_end(log) if log.exists() else ""  # in a resumed run
+        self.output_file = directory.with_name(f".{directory.name.partition('_')[0]}.output")
+        with self.output_file.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, sys.argv[0], *arguments], env=share_of_machine(slot, slots), start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self.started = time.perf_counter()
 
     def terminate(self) -> None:
         """Send SIGTERM to the job, to all processes of a multi-device one."""
@@ -45,13 +50,13 @@ class Process:
             os.killpg(self.process.pid, signal.SIGTERM)
 
     def close(self) -> dict[str, Any]:
-        """Return the results of the job that has ended, and record what only this process knows.
+        """Return the results of the job that has ended, or is ended here, and record what only this process knows.
 
         That is the whole output of a job that did not finish, and that it ended before it could say so itself.
         """
-        with suppress(ProcessLookupError):  # what a multi-device job that was killed left behind
+        with suppress(ProcessLookupError):  # also what a multi-device job that was killed left behind
             os.killpg(self.process.pid, signal.SIGKILL)
-        output, status = read_end(self.output_file), self.process.returncode
+        status, output = self.process.wait(), read_end(self.output_file)
         self.output_file.unlink()
         results = peek(self.directory)
         if results and results["status"] == "finished":
@@ -75,39 +80,26 @@ class Process:
         return results
 
 
-class Watcher(Protocol):
-    """What a search does while its jobs run."""
-
-    def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
-        """Return whether to stop the job in `directory`, after another of its epochs."""
-
-    def ended(self, directory: Path, results: Mapping[str, Any]) -> str:
-        """Take note that the job in `directory` has ended, and return how in one word."""
-
-
 def run_side_by_side(
     jobs: Iterable[tuple[Path, list[str]]], slots: int, total: int,
-    flags: Sequence[str] = (), watcher: Watcher | None = None,
+    flags: Sequence[str] = (), watcher: "Search | None" = None,
 ) -> None:  # fmt: skip
     """Run each job in a process of its own, `slots` of them at a time, and stop them all when this process is stopped.
 
     Of `jobs`, directory and overrides, the next one is asked for only when a slot is free. `flags` are further options
     of train.py, for each. The watcher hears of each epoch, and of each end.
     """
-    waiting = iter(jobs)
+    waiting, free = iter(jobs), list(range(slots))
     running: list[Process] = []
-    free = list(range(slots))
-    more = True
     looked = 0.0
     try:
         with Board(total) as board:
-            while running or more:
-                while more and free:
-                    job = next(waiting, None)
-                    if more := job is not None:
-                        directory, overrides = job
-                        with signals_put_off():
-                            running.append(start(directory, [*flags, *overrides], free.pop(0), slots))
+            while True:
+                for directory, overrides in islice(waiting, len(free)):
+                    with signals_put_off():
+                        running.append(Process(directory, [*flags, *overrides], free.pop(0), slots))
+                if not running:
+                    break
                 time.sleep(POLL_SECONDS)
                 if time.perf_counter() - looked > LOOK_SECONDS:
                     looked = time.perf_counter()
@@ -120,7 +112,7 @@ def run_side_by_side(
                         word = "killed" if results["status"] == "running" else results["status"]
                         if watcher:
                             word = watcher.ended(one.directory, results)
-                    board.ended(one.directory.name, word, results, one.seconds)
+                    board.ended(one.directory.name, word, results, time.perf_counter() - one.started)
     finally:
         stop(running)
 
@@ -140,21 +132,7 @@ def signals_put_off() -> Iterator[None]:
             signal.raise_signal(late)
 
 
-def start(directory: Path, arguments: list[str], slot: int, slots: int) -> Process:
-    """Start train.py on its share of the machine, out of reach of the terminal's Ctrl-C: that goes to this process."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    log = directory / "train.log"
-    log_before = read_end(log) if log.exists() else ""
-    output_file = directory.with_name(f".{directory.name.partition('_')[0]}.output")
-    with output_file.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, sys.argv[0], *arguments], env=share_of_machine(slot, slots), start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    return Process(directory, process, slot, output_file, log_before)
-
-
-def look(running: Iterable[Process], board: Board, watcher: Watcher | None) -> None:
+def look(running: Iterable[Process], board: Board, watcher: "Search | None") -> None:
     """Show how far the jobs are, and stop those that a search gives up."""
     for one in running:
         results = peek(one.directory)
@@ -172,11 +150,8 @@ def stop(running: Sequence[Process]) -> None:
         one.terminate()
     deadline = time.monotonic() + PATIENCE_SECONDS
     for one in running:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             one.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            one.process.kill()
-            one.process.wait()
         one.close()
 
 
@@ -186,12 +161,11 @@ def share_of_machine(slot: int, slots: int) -> dict[str, str]:
     An OMP_NUM_THREADS that is set already is left as it is. Where there are more slots than GPUs, some share one.
     """
     environment = dict(os.environ)
-    if slots > 1 and "OMP_NUM_THREADS" not in environment:
+    if slots > 1:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        environment["OMP_NUM_THREADS"] = str(max(1, cores // slots))
-    gpus = visible_gpus()
-    if slots > 1 and gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[slot::slots] or [gpus[slot % len(gpus)]])
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // slots)))
+        if gpus := visible_gpus():
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[slot::slots] or [gpus[slot % len(gpus)]])
     return environment
 
 

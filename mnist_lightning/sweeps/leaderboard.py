@@ -1,6 +1,8 @@
 """The table of experiments: which was better, and how sure that is."""
 
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,43 +19,60 @@ if TYPE_CHECKING:
 
 @dataclass
 class Leaderboard:
-    """What was found, with a row for each experiment: runs that differ in nothing but the seed share it."""
+    """What was found, with a row for each experiment: runs that differ in nothing but the seed share it.
+
+    Rows are ranked by a `metric` of results.json; less of it is better where it is a loss or counts errors.
+    """
 
     found: FoundRuns
+    metric: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        known = [name.partition("_")[2] for name in self.found.runs if name.startswith(("val_", "test_"))]
+        if self.metric not in known:
+            there_are = ", ".join(dict.fromkeys(known))
+            raise UsageError(f"metric={self.metric}: was measured in none of these runs. There are: {there_are}")
+        self.scale, self.unit = (100, " %") if self.metric == "accuracy" else (1, "")  # fractions, shown in percent
 
     @cached_property
     def finished(self) -> "pd.DataFrame":
         """The finished runs, one for each seed: the same seed twice is no further evidence."""
         runs = self.found.runs
-        runs = runs[(runs["status"] == "finished") & runs["test_accuracy"].notna()]
+        measured = runs[[name for name in runs if name in (f"val_{self.metric}", f"test_{self.metric}")]]
+        runs = runs[(runs["status"] == "finished") & measured.notna().any(axis="columns")]
         newest = runs.sort_values("started", kind="stable").drop_duplicates(["experiment", "seed"], keep="last")
         return newest.sort_values("seed", kind="stable")
 
     @cached_property
     def stages(self) -> list[str]:
-        """The images of which accuracies are shown. The first rank the rows: "val", where every finished run has it."""
-        accuracies = self.finished["val_accuracy"]
-        return ["val", "test"] if len(accuracies) and accuracies.notna().all() else ["test"]
+        """The images of which the metric is shown. The first rank the rows: "val", where every finished run has it."""
+        held_out = self.finished.get(f"val_{self.metric}")
+        has_held_out = held_out is not None and len(held_out) > 0 and bool(held_out.notna().all())
+        has_test = f"test_{self.metric}" in self.finished
+        return [*(["val"] if has_held_out else []), *(["test"] if has_test or not has_held_out else [])]
 
     @cached_property
     def rows(self) -> "pd.DataFrame":
         """The experiments, best first within each data set; those without a finished run have no rank."""
         names = [(stage, *moment) for stage in self.stages for moment in (("mean", "mean"), ("sd", "std"))]
-        moments = {f"{stage}_accuracy_{name}": (f"{stage}_accuracy", moment) for stage, name, moment in names}
+        moments = {self.column(stage, name): (self.column(stage), moment) for stage, name, moment in names}
         finished = self.finished.groupby("experiment").agg(
             n=("seed", "size"), seeds=("seed", joined), seconds=("seconds", "mean"), run=("directory", "first"),
-            percents=(f"{self.stages[0]}_accuracy", lambda fractions: list(100 * fractions)), **moments,
+            values=(self.column(self.stages[0]), lambda values: list(self.scale * values)), **moments,
         )  # fmt: skip
         rows = self.found.runs.groupby("experiment").agg(
             dataset=("dataset", "first"), status=("status", counted), first=("directory", "first"),
-            runs=("directory", joined),
+            runs=("directory", joined), recipe=("experiment_name", lambda names: joined(names.dropna().unique())),
         )  # fmt: skip
         rows = rows.join(finished)
         rows["run"] = rows["run"].fillna(rows.pop("first"))
-        mean = f"{self.stages[0]}_accuracy_mean"
-        rows = rows.sort_values(["dataset", mean, "run"], ascending=[True, False, True])
-        rows["rank"] = rows.groupby("dataset")[mean].rank(method="first", ascending=False)
+        mean = self.column(self.stages[0], "mean")
+        rows = rows.sort_values(["dataset", mean, "run"], ascending=[True, is_cost(self.metric), True])
+        rows["rank"] = rows.groupby("dataset")[mean].rank(method="first", ascending=is_cost(self.metric))
         return rows.fillna({"n": 0}).astype({"rank": "Int64", "n": int})
+
+    def column(self, stage: str, moment: str = "") -> str:
+        return "_".join(filter(None, (stage, self.metric, moment)))
 
     @property
     def ranked(self) -> "pd.DataFrame":
@@ -67,22 +86,23 @@ class Leaderboard:
             return ["No run has finished yet."]
         notes = []
         if len(experiments) > 1:
-            notes.append("Accuracies on different data sets do not compare: the rows are ranked within each.")
+            notes.append("Results on different data sets do not compare: the rows are ranked within each.")
         if self.stages[0] == "val":
-            notes.append("Ranked by the accuracy on held-out images; the test set chose nothing.")
+            notes.append(f"Ranked by the {self.metric} on held-out images; the test set chose nothing.")
         elif experiments.max() == 1:
-            notes.append("Accuracy on the test set; with one finished experiment nothing was chosen by it.")
+            only = "with one finished experiment nothing was chosen by it"
+            notes.append(f"{self.metric.capitalize()} on the test set; {only}.")
         else:
             notes.append(
-                "Ranked by TEST accuracy, for want of held-out images in every run: the first row was chosen by the "
-                "test set, so its accuracy is too good. To choose, hold images out: data.val_size=N."
+                f"Ranked by TEST {self.metric}, for want of held-out images in every run: the first row was chosen by "
+                f"the test set, so its {self.metric} is too good. To choose, hold images out: data.val_size=N."
             )
         for dataset, rows in self.ranked.groupby("dataset"):
             if len(rows) > 1:
-                columns = [f"{self.stages[0]}_accuracy_mean", f"{self.stages[0]}_accuracy_sd", "n"]
+                columns = [self.column(self.stages[0], "mean"), self.column(self.stages[0], "sd"), "n"]
                 first, second = rows[columns].head(2).itertuples(index=False, name=None)
                 which = f"On {dataset}, the first" if len(experiments) > 1 else "The first"
-                notes.append(f"{which} is {lead(first, second)}")
+                notes.append(f"{which} is {lead(first, second, self.scale, is_cost(self.metric))}")
         return notes
 
     @property
@@ -105,25 +125,28 @@ class Leaderboard:
         return self.rows.assign(settings=[", ".join(map("=".join, row)) for row in rows])["settings"]
 
     def cells(self) -> "pd.DataFrame":
-        """Return the table as texts: rank, settings, accuracies, status, seconds, directory of the first run."""
+        """Return the table as texts: rank, recipe, settings, the metric, status, seconds, the first run's directory."""
         import pandas as pd
 
         rows = self.rows
         has_seeds = rows["n"].max() > 1
         measured = pd.DataFrame(index=rows.index)
         for stage in self.stages:
-            moments = rows[[f"{stage}_accuracy_mean", f"{stage}_accuracy_sd", "n"]].itertuples(index=False, name=None)
-            measured[f"{stage} accuracy %"] = [spread(mean, sd, n, has_seeds) for mean, sd, n in moments]
+            columns = [self.column(stage, "mean"), self.column(stage, "sd"), "n"]
+            moments = rows[columns].itertuples(index=False, name=None)
+            texts = [spread(self.scale * mean, self.scale * sd, n, has_seeds, self.unit) for mean, sd, n in moments]
+            measured[f"{stage} {self.metric}{self.unit}"] = texts
         measured["status"] = rows["status"]
         measured["seconds"] = rows["seconds"].map("{:.1f}".format, "ignore")
         measured["first run" if has_seeds else "run"] = rows["run"]
-        cells = pd.concat([rows["rank"], self.settings(), measured], axis="columns").astype(object)
+        recipes = rows[["recipe"]].set_axis(["experiment"], axis="columns") if rows["recipe"].any() else None
+        cells = pd.concat([rows["rank"], recipes, self.settings(), measured], axis="columns").astype(object)
         return cells.map(str).where(cells.notna(), "")
 
     def markdown(self) -> str:
         """Return the table, how it is ranked, and the runs without a result."""
         cells = self.cells().replace(r"\|", r"\|", regex=True)
-        alignment = ["---:" if is_number(name) else ":---" for name in cells]
+        alignment = ["---:" if self.is_number(name) else ":---" for name in cells]
         lines = [f"| {' | '.join(line)} |" for line in (cells, alignment, *cells.itertuples(index=False))]
         remarks = ["", *(f"- {line}" for line in self.remarks)] if self.remarks else []
         return "\n".join(["# Leaderboard", "", *lines, "", "\n\n".join(self.notes), *remarks, ""])
@@ -132,47 +155,60 @@ class Leaderboard:
         """Return one line a row, with plain numbers: accuracies are fractions, times seconds."""
         import pandas as pd
 
-        accuracies = self.rows.filter(like="_accuracy_").round(6)
+        measured = self.rows.filter(like=f"_{self.metric}_").round(6)
         rest = self.rows[["n", "seeds", "status", "seconds", "runs"]].round({"seconds": 3})
         settings = self.settings(digits=15).set_axis(self.found.settings.columns, axis="columns")
-        table = pd.concat([self.rows["rank"], settings, accuracies, rest], axis="columns")
+        table = pd.concat([self.rows["rank"], settings, measured, rest], axis="columns")
         return table.to_csv(index=False, lineterminator="\n")
 
     def grid(self) -> "pd.DataFrame | None":
-        """Return the mean accuracies in percent where two settings were varied against each other on one data set."""
+        """Return the means where two settings were varied against each other on one data set, accuracies in percent."""
         rows, values = self.ranked, self.found.settings
         if values.shape[1] != 2 or rows["dataset"].nunique() > 1:
             return None
         down, across = ([shown(value, 15) for value in in_order(values.loc[rows.index, key])] for key in values)
         texts = self.settings(digits=15).loc[rows.index]
-        texts["accuracy %"] = 100 * rows[f"{self.stages[0]}_accuracy_mean"]
-        grid = texts.pivot_table("accuracy %", *texts.columns[:2]).reindex(index=down, columns=across)
+        texts["mean"] = self.scale * rows[self.column(self.stages[0], "mean")]
+        grid = texts.pivot_table("mean", *texts.columns[:2]).reindex(index=down, columns=across)
         return grid if min(grid.shape) > 1 and grid.size == len(rows) and grid.notna().all(axis=None) else None
 
+    def is_number(self, column: str) -> bool:
+        return column in ("rank", "seconds") or column.endswith(f" {self.metric}{self.unit}")
 
-def lead(first: tuple[float, float, int], second: tuple[float, float, int]) -> str:
-    """Return how far the first of two experiments is ahead; each is given as mean, sd and n of its accuracies."""
+
+def is_cost(metric: str) -> bool:
+    """Return whether less of a metric is better."""
+    return "loss" in metric or "error" in metric
+
+
+def lead(
+    first: tuple[float, float, int], second: tuple[float, float, int], scale: int = 100, less_is_better: bool = False
+) -> str:
+    """Return how far the first of two experiments is ahead; each is given as mean, sd and n of the metric."""
     from scipy.stats import ttest_ind_from_stats
 
-    ahead = 100 * (first[0] - second[0])
+    ahead = scale * (first[0] - second[0]) * (-1 if less_is_better else 1)
+    digits, points = (2, " points") if scale == 100 else (4, "")
     if min(first[2], second[2]) < 2:
-        return f"{ahead:.2f} points ahead; whether by chance, more seeds would say: seed=0,1,2."
-    error = 100 * math.hypot(*(sd / math.sqrt(n) for _, sd, n in (first, second)))
-    chance = ttest_ind_from_stats(*first, *second, equal_var=False).pvalue if ahead or error else 1.0
+        return f"{ahead:.{digits}f}{points} ahead; whether by chance, more seeds would say: seed=0,1,2."
+    error = scale * math.hypot(*(sd / math.sqrt(n) for _, sd, n in (first, second)))
+    if not error:
+        return f"{ahead:.{digits}f}{points} ahead; the seeds of each do not differ, so there is nothing to test."
+    chance = ttest_ind_from_stats(*first, *second, equal_var=False).pvalue
     sure = "more than chance" if chance < 0.05 else "that may be chance: more seeds would say"
-    return (
-        f"{ahead:.2f} ± {error:.2f} points ahead (difference of means ± its standard error; Welch's t-test, "
-        f"p = {chance:.2g}): {sure}."
-    )
+    how = f"difference of means ± its standard error; Welch's t-test, p = {chance:.2g}"
+    return f"{ahead:.{digits}f} ± {error:.{digits}f}{points} ahead ({how}): {sure}."
 
 
-def spread(mean: float, deviation: float, count: int, with_count: bool) -> str:
-    """Return mean ± sd (n) in percent, without the sd of a single value."""
-    parts = [f"{100 * mean:.2f}", f"± {100 * deviation:.2f}" if count > 1 else "", f"({count})" if with_count else ""]
+def spread(mean: float, deviation: float, count: int, with_count: bool, unit: str) -> str:
+    """Return mean ± sd (n), without the sd of a single value."""
+    digits = 2 if unit else 4
+    mean_of, sd = f"{mean:.{digits}f}", f"± {deviation:.{digits}f}" if count > 1 else ""
+    parts = [mean_of, sd, f"({count})" if with_count else ""]
     return " ".join(filter(None, parts)) if count else ""
 
 
-def joined(values: "pd.Series") -> str:
+def joined(values: Iterable[Any]) -> str:
     return " ".join(map(str, values))
 
 
@@ -185,13 +221,11 @@ def counted(statuses: "pd.Series") -> str:
 def log_end(directory: Path, status: str) -> str:
     """Return on a line of its own where the log of a failed run is, and its last line."""
     log = directory / "train.log"
-    if status not in ("failed", "killed") or not log.exists():
-        return ""
-    try:
-        lines = read_end(log, most=10_000).split("\n")
-    except UsageError:
-        return ""
-    return f"\n    {log} ends: {' '.join(next(filter(str.strip, reversed(lines)), '').split())}"
+    if status in ("failed", "killed"):
+        with suppress(FileNotFoundError, UsageError):
+            lines = read_end(log, most=10_000).split("\n")
+            return f"\n    {log} ends: {' '.join(next(filter(str.strip, reversed(lines)), '').split())}"
+    return ""
 
 
 def shown(value: Any, digits: int = 4) -> str:
@@ -211,7 +245,3 @@ def in_order(values: "pd.Series") -> list[Any]:
         return sorted(set(values))
     except TypeError:
         return sorted(set(values), key=str)
-
-
-def is_number(column: str) -> bool:
-    return column in ("rank", "seconds") or column.endswith("accuracy %")

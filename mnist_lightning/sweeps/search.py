@@ -12,16 +12,18 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.run import peek
+from mnist_lightning.sweeps.leaderboard import is_cost
 from mnist_lightning.sweeps.sweep import STUDY_FILE, Job, Sweep
 
 OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
 
 class Search:
-    """The trials of a study, each a job of the sweep of the same number; the goal is the validation accuracy.
+    """The trials of a study, each a job of the sweep of the same number; the goal is a metric of the held-out images.
 
     A trial stays open in the study until its job is answered: finished, diverged or given up. So a second call goes on
-    with the open ones before it asks for new ones. Implements jobs.Watcher.
+    with the open ones before it asks for new ones.
 
     `space` is what is searched, {setting: distribution}, and `fixed` the overrides of every trial, which has so many
     `epochs`: after the last there is nothing to give up. For the others see hydra_plugins.sweeps.SearchSweeper.
@@ -29,14 +31,15 @@ class Search:
 
     def __init__(
         self, sweep: Sweep, space: Mapping[str, BaseDistribution], fixed: Sequence[str],
-        epochs: int, trials: int, startup_trials: int, seed: int,
+        epochs: int, trials: int, startup_trials: int, seed: int, metric: str,
     ) -> None:  # fmt: skip
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.sweep, self.space, self.fixed, self.epochs, self.trials = sweep, dict(space), list(fixed), epochs, trials
-        path = sweep.directory / STUDY_FILE
-        storage = JournalStorage(JournalFileBackend(str(path)))
+        self.metric = metric
+        storage = JournalStorage(JournalFileBackend(str(sweep.directory / STUDY_FILE)))
         self.study = optuna.create_study(
-            storage=storage, study_name="search", direction="maximize", load_if_exists=True,
+            storage=storage, study_name="search", direction="minimize" if is_cost(metric) else "maximize",
+            load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=2),
         )  # fmt: skip
         self._check()
@@ -50,6 +53,10 @@ class Search:
         if self.study.user_attrs.get("fixed", self.fixed) != self.fixed:
             before = " ".join(self.study.user_attrs["fixed"])
             raise UsageError(f"{self.sweep.directory} holds a search with {before}. For a new one: hydra.sweep.dir=DIR")
+        before = self.study.user_attrs.get("metric", "accuracy" if self.study.trials else self.metric)
+        if before != self.metric:
+            raise UsageError(f"{self.sweep.directory} holds a search by {before}. For a new one: hydra.sweep.dir=DIR")
+        self.study.set_user_attr("metric", self.metric)
         self.study.set_user_attr("fixed", self.fixed)
         for trial in self.study.trials:
             if trial.state in OPEN and set(trial.params) < set(self.space):
@@ -82,7 +89,7 @@ class Search:
         for frozen in self.study.get_trials(states=OPEN):
             # Optuna has no public way to take up a trial again; this is how its own ask() makes one.
             job = self.job_of(Trial(self.study, frozen._trial_id))
-            results = job.results
+            results = peek(job.directory)
             if results and results["status"] in ("finished", "diverged"):  # the study was not told, that is all
                 self.ended(job.directory, results)
             else:
@@ -110,19 +117,24 @@ class Search:
         known = self.study.trials[trial.number].intermediate_values
         fresh = [epoch for epoch in results["epochs"] if epoch["epoch"] not in known]
         for epoch in fresh:
-            trial.report(epoch["val_accuracy"], step=epoch["epoch"])
+            trial.report(self.measure(epoch, "val_"), step=epoch["epoch"])
         if not fresh or fresh[-1]["epoch"] >= self.epochs or not trial.should_prune():
             return False
         job.pruned = True
         self.sweep.save()
         return True
 
+    def measure(self, measured: Mapping[str, Any], prefix: str = "") -> float:
+        if (value := measured.get(f"{prefix}{self.metric}")) is None:
+            raise UsageError(f"hydra.sweeper.metric={self.metric}: a job has not measured it on its held-out images")
+        return float(value)
+
     def ended(self, directory: Path, results: Mapping[str, Any]) -> str:
         """Tell the study how the trial ended. One that failed or was stopped stays open, to be run again."""
         trial, job = self.asked[directory]
         if results["status"] == "finished":
             job.pruned = False  # it was faster than the signal
-            self.study.tell(trial, results["val"]["accuracy"])
+            self.study.tell(trial, self.measure(results["val"]))
         elif job.pruned or results["status"] == "diverged":  # both say: not there
             self.study.tell(trial, state=TrialState.PRUNED)
         self.sweep.save()

@@ -5,12 +5,13 @@ import re
 import shutil
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -34,19 +35,14 @@ class Job:
     pruned: bool = False
 
     @property
-    def results(self) -> dict[str, Any] | None:
-        """results.json, or None where the job never began."""
-        return peek(self.directory)
-
-    @property
     def is_done(self) -> bool:
         """Return whether results.json says "finished", whatever an exit status said; or the job was given up."""
-        results = self.results
+        results = peek(self.directory)
         return self.pruned or (results is not None and results["status"] == "finished")
 
     def arguments(self, is_trusted: bool = False) -> list[str]:
         """Return what train.py is called with: on from a checkpoint, or anew without what failed there."""
-        results = self.results
+        results = peek(self.directory)
         assert not self.is_done
         interrupted = results is not None and results["status"] in ("running", "interrupted")
         if interrupted and checkpoint_of(self.directory):
@@ -108,8 +104,7 @@ class Sweep:
                 self.seal.renew()
         except Timeout as error:
             raise UsageError(f"{self.directory} is in use by another process: wait for it to end") from error
-        busy = [job.directory for job in self.jobs if is_in_use(job.directory)]
-        if busy:
+        if busy := [job.directory for job in self.jobs if is_in_use(job.directory)]:
             raise UsageError(f"{busy[0]} is still running: wait for it to end, or stop it")
         for left in self.directory.glob(".*.output"):  # of a sweep that was killed
             left.unlink()
@@ -123,11 +118,11 @@ class Sweep:
     def plan(self, overrides: Sequence[Sequence[str]]) -> list[Job]:
         """Return one job for each different list of overrides: the one that is there already, or a new one."""
         there = {tuple(job.overrides): job for job in self.jobs}
-        wanted = list(dict.fromkeys(tuple(one) for one in overrides))
-        columns = varied_overrides(wanted)
-        for one in wanted:
+        wanted = {tuple(one): as_mapping(one) for one in overrides}
+        counts = Counter(item for settings in wanted.values() for item in settings.items())
+        for one, settings in wanted.items():
             if one not in there:
-                varied = {key: value for key, value in as_mapping(one).items() if key in columns}
+                varied = {key: value for key, value in settings.items() if counts[key, value] < len(wanted)}
                 there[one] = self.add(list(one), varied)
         self.save()
         return [there[one] for one in wanted]
@@ -139,7 +134,6 @@ class Sweep:
         return job
 
     def save(self) -> None:
-        """Write sweep.json."""
         jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
         self.seal.write(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
@@ -158,13 +152,6 @@ def is_sweep(place: str | Path) -> bool:
 def as_mapping(overrides: Sequence[str]) -> dict[str, str]:
     """Return {key: value} of overrides of the form key=value."""
     return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
-
-
-def varied_overrides(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Return the keys whose values differ between the jobs."""
-    settings = [as_mapping(job) for job in jobs]
-    keys = dict.fromkeys(key for one in settings for key in one)
-    return [key for key in keys if len({one.get(key) for one in settings}) > 1]
 
 
 def job_name(number: int, varied: Mapping[str, str]) -> str:
