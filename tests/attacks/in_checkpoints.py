@@ -323,6 +323,15 @@ def checkpoints() -> Iterator[Payload]:
         yield of(f"{key} of another kind", by.checkpoint(putting(key, value)))
     for name, value in {"true": True, "negative": -5, "text": "1", "infinite": float("inf")}.items():
         yield of(f"epoch {name}", by.checkpoint(putting("epoch", value)))
+    of_the_data: dict[str, tuple[str, Any]] = {
+        "no classes": ("classes", []), "classes that are a text": ("classes", "0123456789"),
+        "a million classes": ("classes", ["x"] * 10**6), "a class of escape sequences": ("classes", [ESCAPES] * 10),
+        "a vast image": ("shape", [4096, 4096, 4096]), "a vast grey image": ("shape", [1, 4096, 4096]),
+        "an image of no size": ("shape", [1, 0, 28]), "an image of texts": ("shape", ["x", "y", "z"]),
+        "handwriting, by a text": ("is_handwriting", "no"),
+    }  # fmt: skip
+    for name, (key, value) in of_the_data.items():
+        yield of(name, by.checkpoint(putting(key, value)))
     yield of("a list", by.checkpoint(lambda _: [1, 2]))
     yield of("keys that are no texts", by.checkpoint(lambda c: c["state_dict"].update({5: 1, (1, 2): 2, None: 3})))
     yield of("keys with escape sequences", by.checkpoint(lambda c: c["state_dict"].update({f"network.{ESCAPES}": 0})))

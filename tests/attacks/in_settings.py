@@ -69,6 +69,20 @@ def classes_of_other_kinds() -> dict[str, dict[str, Any]]:
     }
 
 
+def data_and_training() -> Iterator[Payload]:
+    """What a run of one's own says of its images, its training and its beginning: none of it is for looking."""
+    of, folder = of_kind("configurations", EVALUATE, RESUME), "mnist_lightning.datasets.folder.Folder"
+    yield of("a source that reads a folder", by.setting("data.source", {"_target_": folder, "root": "{home}/thesis"}))
+    yield of("a source that is no source", by.setting("data.source", {"_target_": "os.system", "command": "x"}))
+    yield of("a source in the home", by.setting("data.source", {"_target_": "thesis.Source"}))
+    yield of("a place for it", by.setting("data.root", "{home}/thesis"))
+    yield of("a module of another kind", by.setting("module", {"_target_": "os.system", "command": "touch {canary}"}))
+    yield of("another run to begin with", by.setting("init_from", "{home}/thesis"))
+    yield of("layers to freeze", by.setting("freeze", ["{home}", ESCAPES]))
+    yield of("data called otherwise", by.setting("data.dataset", "../../thesis"))
+    yield of("data of nobody's", by.setting("data.dataset", "theirs"))
+
+
 def constructors_that_fail() -> dict[str, dict[str, Any]]:
     some: dict[str, dict[str, Any]] = {
         "LSTM, 100,000 layers": {"input_size": 1, "hidden_size": 1, "num_layers": 100_000},
@@ -139,6 +153,7 @@ def networks_that_fail() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
 
 def configurations() -> Iterator[Payload]:
     """A config.yaml that is none, or whose values are of other kinds and sizes."""
+    yield from data_and_training()
     of = of_kind("configurations", LOAD, COMPARE)
     for name, content in texts().items():
         yield of(name, by.file("config.yaml", content))
