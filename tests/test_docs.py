@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, Program
-from test_train import fit
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from test_train import compose_config, fit
+
+from mnist_lightning.config import build, compose
 
 README = (PROJECT / "README.md").read_text()
 COMMANDS = [
@@ -46,6 +50,9 @@ def test_readme_command_runs(command: str, program: Program, tmp_path: Path) -> 
     if not a_sweep and "trainer=ddp" not in own:  # those need a process of their own
         assert fit(tmp_path / "run", *own, *reduced)["status"] == "finished"
         return
+    if own in (["sweep=seeds"], ["sweep=lr_batch"]):  # that a sweep runs, the others show
+        check_jobs(*own)
+        return
     one_job = [re.sub(r"=range\(.*\)$", "=0", word.partition(",")[0]) for word in own]
     if a_sweep:
         one_job += ["~callbacks.figures", "seed=0", "optimizer.lr=0.1", "data.batch_size=16", "data.val_size=100"]
@@ -54,6 +61,15 @@ def test_readme_command_runs(command: str, program: Program, tmp_path: Path) -> 
     ended = program("train.py", *one_job, *reduced)
     assert ended.returncode == 0, ended.stderr
     assert len(list(tmp_path.rglob("results.json"))) == 1
+
+
+def check_jobs(*words: str, data: str = "digits") -> None:
+    """Check the first job of a sweep's file as the sweep itself does."""
+    with initialize_config_dir(str(compose.CONFIG_FOLDER), version_base="1.3"):
+        params = hydra_compose("config", overrides=[*words], return_hydra_config=True).hydra.sweeper.params
+    first = {key: str(values).partition(",")[0].replace("range(10)", "0") for key, values in params.items()}
+    first |= {"data.val_size": "100"} if "data.val_size" in first else {}
+    build.everything(compose_config(f"data={data}", *(f"{key}={value}" for key, value in first.items())))
 
 
 def test_readme_commands_were_found() -> None:

@@ -10,7 +10,8 @@ from conftest import PROJECT
 PACKAGE = PROJECT / "mnist_lightning"
 FLOORS = [  # from the ground up: what stands on one floor imports only from the floors below, and from its own room
     ["evaluation", "networks", "runs"],
-    ["terminal", "datasets", "pictures"],
+    ["terminal", "pictures"],
+    ["datasets"],
     ["data", "figures"],
     ["training"],
     ["module", "sweeps"],

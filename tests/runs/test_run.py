@@ -36,6 +36,8 @@ def test_runs_of_the_same_second_keep_apart(tmp_path: Path, monkeypatch: pytest.
 def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert make_directory(str(tmp_path / "empty"), Path("x")) == tmp_path / "empty"
+    with pytest.raises(UsageError, match=r"output_dir=/proc/none/run can't be made"):
+        make_directory("/proc/none/run", Path("x"))
     (tmp_path / "empty" / "file").touch()
     with pytest.raises(UsageError, match="exists and is not empty: name another"):
         make_directory(str(tmp_path / "empty"), Path("x"))
