@@ -1,11 +1,13 @@
 """The drawing page in a real Chromium: `make browser-test`. The pictures of it are kept in build/screenshots."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from conftest import keep, mnist_folder, serving, until
 from test_train import fit
 
+from mnist_lightning.datasets.mnist import FashionMNIST
 from mnist_lightning.trained import TrainedRun, load_run
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -236,3 +238,16 @@ def test_a_server_that_has_gone_is_said_and_waited_for(browser: Chrome, trained:
     with serving(trained, port):
         until(browser, lambda: not gone.is_displayed())
         wait_for(browser, "1, ")
+
+
+def test_classes_have_their_names(browser: Chrome, trained: TrainedRun) -> None:
+    names = FashionMNIST.classes
+    with serving(replace(trained, classes=names)) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
+        until(browser, lambda: browser.title == "Draw a picture")
+        labels = [label.text for label in browser.find_elements("css selector", "#bars .label")]
+        assert labels == [*names]
+        stroke(browser, ZERO)
+        until(browser, lambda: words(browser).partition(",")[0] in names)
+        assert browser.find_element("id", "digit").text in names
+        keep(browser, "classes")

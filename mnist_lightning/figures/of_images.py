@@ -28,7 +28,7 @@ def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int
         left, top = 1.2 * (index % columns), 1.5 * (index // columns) + 0.47
         low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
         tile(axes, image, left, top, "gray_r", low, high)
-        size = min(11.0, 11 * 16 / max(map(len, caption.split("\n"))))  # a line of 16 letters has room
+        size = min(11.0, 140 / max(map(len, caption.split("\n"))))  # points: so the longer line has room
         axes.text(left + 0.5, top - 0.06, caption, color=INK, fontsize=size, ha="center", linespacing=1.1)
     return figure
 

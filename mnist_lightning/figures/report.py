@@ -14,7 +14,7 @@ from mnist_lightning.figures import of_images, of_run
 from mnist_lightning.networks.layers import layer_outputs
 
 MOST_ERRORS = 20  # that are shown
-LONGEST_NAME = 16  # letters of a class
+LONGEST_NAME = 12  # letters of a class
 
 
 def title(results: Mapping[str, Any], epochs: int) -> str:
@@ -28,7 +28,7 @@ def of_evaluation(evaluation: Evaluation, images: Tensor, title: str, classes: S
     classes = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in classes]
     answers = (evaluation.labels, evaluation.predicted, evaluation.confidence)
     mistakes = zip(*(answer[worst].tolist() for answer in answers), strict=True)
-    captions = [f"{classes[true]} read as {classes[guess]}\n{share:.1%}" for true, guess, share in mistakes]
+    captions = [caption(classes[true], classes[guess], share) for true, guess, share in mistakes]
     confusion, bins = evaluation.confusion.numpy(), evaluation.reliability()
     precision, recall = (curve.numpy() for curve in evaluation.precision_recall())
     counts, confidence, accuracy = (column.numpy() for column in (bins.counts, bins.confidence, bins.accuracy))
@@ -42,6 +42,12 @@ def of_evaluation(evaluation: Evaluation, images: Tensor, title: str, classes: S
         "precision_recall": of_run.precision_recall(precision, recall, classes, f"{title}\n{scores}"),
         "reliability": of_run.reliability(counts, confidence, accuracy, f"{title}\n{expected}"),
     }
+
+
+def caption(true: str, guess: str, share: float) -> str:
+    """Return two lines on a mistake, by the names of the classes and the confidence."""
+    said = f"{true} read as {guess}"
+    return f"{said}\n{share:.1%}" if len(said) <= 14 else f"{true}, {share:.0%}\nread as {guess}"
 
 
 def of_network(network: nn.Module, image: Tensor, title: str) -> dict[str, Figure]:
