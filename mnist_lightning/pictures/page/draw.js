@@ -303,7 +303,7 @@ function list(names) {
     row.querySelector(".label").textContent = name;
     return row;
   }));
-  bars.style.setProperty("--name", `${Math.max(...names.map((name) => name.length))}ch`);
+  bars.style.setProperty("--name", `${0.6 * Math.max(...names.map((name) => name.length))}rem`);
   bars.classList.toggle("many", names.length > 12);
   show(null);
 }
