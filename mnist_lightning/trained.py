@@ -26,7 +26,7 @@ from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import MOST_OF_WEIGHTS
 from mnist_lightning.runs.run import CONFIG_FILE, directory_of
 from mnist_lightning.runs.seal import Seal
-from mnist_lightning.runs.weights import network_weights, weights_of
+from mnist_lightning.runs.weights import fits, network_weights, weights_of
 
 MOST_SECONDS = 20  # of processor time, to make a network without memory; the tutorial's takes one, mostly imports
 MOST_PIXELS = 2**22  # times channels, of an image of a stranger's run
@@ -232,19 +232,6 @@ class WithoutMemory(TorchFunctionMode):
         if is_made_here and 0 < made.numel() <= MOST_REAL:
             return function(*args, **(kwargs or {}))
         return made
-
-
-def fits(weight: Any, expected: Tensor) -> bool:
-    """Return whether what a checkpoint holds is in memory, and of the shape and kind that a network expects."""
-    return (
-        isinstance(weight, Tensor)
-        and weight.layout == torch.strided
-        and weight.device.type == "cpu"
-        and weight.shape == expected.shape
-        and weight.is_floating_point() == expected.is_floating_point()
-        and not weight.is_complex()
-        and weight.untyped_storage().nbytes() >= weight.nbytes
-    )
 
 
 class TooLong(BaseException):

@@ -74,3 +74,16 @@ def weights_sha256(state: dict[str, Any]) -> str:
     for tensor in state.values():
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def fits(weight: Any, expected: torch.Tensor) -> bool:
+    """Return whether what a checkpoint holds is in memory, and of the shape and kind that a network expects."""
+    return (
+        isinstance(weight, torch.Tensor)
+        and weight.layout == torch.strided
+        and weight.device.type == "cpu"
+        and weight.shape == expected.shape
+        and weight.is_floating_point() == expected.is_floating_point()
+        and not weight.is_complex()
+        and weight.untyped_storage().nbytes() >= weight.nbytes
+    )

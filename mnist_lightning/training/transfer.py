@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.weights import network_weights, weights_of, weights_sha256
+from mnist_lightning.runs.weights import fits, network_weights, weights_of, weights_sha256
 
 
 def begin_from(place: str | Path, network: nn.Module) -> tuple[dict[str, Any], str]:
@@ -38,13 +38,6 @@ def begin_from(place: str | Path, network: nn.Module) -> tuple[dict[str, Any], s
         line += f"; not taken: {', '.join([*missing, *further])}"
     record = {"checkpoint": str(checkpoint), "weights_sha256": sha256, "taken": [*taken]}
     return record, line
-
-
-def fits(there: Any, here: Tensor) -> bool:
-    """Return whether a tensor of a checkpoint can take the place of one of a network."""
-    if not isinstance(there, Tensor) or there.shape != here.shape:
-        return False
-    return there.is_floating_point() == here.is_floating_point()
 
 
 def difference(name: str, here: Mapping[str, Tensor], there: Mapping[str, Any]) -> str:
