@@ -3,15 +3,24 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import PROJECT
 from torch import nn
 
 from mnist_lightning.networks.cnn import CNN
 from mnist_lightning.networks.layers import layer_table
+from mnist_lightning.networks.mlp import MLP
 
 
 def test_parameters_are_the_tutorials() -> None:
     assert [p.numel() for p in CNN().parameters()] == [250, 10, 5000, 20, 3200, 10]
     assert sum(p.numel() for p in CNN().parameters()) == 8490
+
+
+def test_the_mlp_has_as_many_parameters_as_its_file_says() -> None:
+    mlp = MLP(channels_in=1, image_size=28, classes=10)
+    assert sum(p.numel() for p in mlp.parameters()) == 784 * 128 + 128 + 128 * 10 + 10
+    said = (PROJECT / "conf" / "model" / "mlp.yaml").read_text()
+    assert f"{sum(p.numel() for p in mlp.parameters()):,} parameters" in said
 
 
 def test_layer_table_is_the_tutorials() -> None:
