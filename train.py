@@ -11,7 +11,7 @@ from functools import partial
 import hydra
 from omegaconf import DictConfig
 
-from mnist_lightning.config import build, check, compose
+from mnist_lightning.config import build, check, compose, length
 from mnist_lightning.runs.run import Run, check_free, is_main_process, log
 from mnist_lightning.sweeps.command_line import command_line
 from mnist_lightning.terminal.command import answered
@@ -24,6 +24,10 @@ def main(config: DictConfig) -> None:
         if config.get("resume") is not None:
             run = Run.open(str(config.resume), is_trusted=config.trust)
             config = compose.resumed(run)
+            length.check_kept(config, run)
+            if run.was_finished and not run.named and (why := length.nothing_left(config, run)):
+                print(why)
+                return
             run.results |= {"name": config.name, "seed": config.seed}  # as they were sealed
             build.everything(config, begins=run.checkpoint is None)
         else:
@@ -31,13 +35,12 @@ def main(config: DictConfig) -> None:
                 check_free(config.output_dir)
             build.everything(config)
             run = Run.create(config.output_dir, config.name, config.seed, compose.chosen("experiment"))
-        if run.results["status"] == "finished" and len(run.results["epochs"]) >= config.trainer.max_epochs:
-            print(f"{run.directory} has its {config.trainer.max_epochs} epochs; for more, add trainer.max_epochs=N")
-            return
+            run.results["laid_out"] = length.laid_out(config)
         with run:
             config.output_dir = str(run.directory)
             if run.is_new:
                 compose.save(config, run)
+                run.save()
             train(config, run)
 
 
@@ -49,6 +52,7 @@ def train(config: DictConfig, run: Run) -> None:
     from mnist_lightning.terminal.console import closing
     from mnist_lightning.training import lean, transfer
     from mnist_lightning.training.recorder import Recorder
+    from mnist_lightning.training.resume import Resume
 
     seed_everything(config.seed, verbose=False)
     torch.backends.cudnn.deterministic = True  # a run is a function of its configuration, on a GPU too
@@ -58,13 +62,16 @@ def train(config: DictConfig, run: Run) -> None:
     module = build.module(config, network, data.source)
     data.prepare_data()  # missing or damaged files stop the run here
     if config.init_from and run.checkpoint is None:
-        run.results["init_from"], run.began_with = transfer.begin_from(config.init_from, network)
-    trainer = build.trainer(config, Recorder(run, when_accepted=partial(compose.save, config, run)))
+        run.results["init_from"], remark = transfer.begin_from(config.init_from, network)
+        run.remarks.append(remark)
+    recorder = Recorder(run, when_accepted=partial(compose.save, config, run))
+    trainer = build.trainer(config, Resume(run), recorder)
     for logger in trainer.loggers:
         logger.log_hyperparams(check.plain(config) | {"experiment": run.results.get("experiment")})
 
     with lean.settled_heap(), build.refusals_of_lightning(run):
-        trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
+        with recorder.late_failures_as_warnings():
+            trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint, weights_only=True)
         trainer.loggers = []  # they have the numbers of the last epoch
         trainer.test(module, datamodule=data, verbose=False)
     log.info(closing(run))

@@ -58,6 +58,7 @@ class ImageDataModule(LightningDataModule):
         self.mean, self.std = mean, std
         self.arrays: Arrays | None = None
         self.splits: dict[str, TensorDataset] = {}
+        self.resumed_at = (0, 0)  # an epoch, and how many batches of it were done before
 
     def prepare_data(self) -> None:
         """Read the files, and download them first where they are missing."""
@@ -102,7 +103,7 @@ class ImageDataModule(LightningDataModule):
         if self.batch_size % devices:
             raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
         device = self.splits["train"].tensors[0].device
-        order = ShuffledBatches(self.size("train"), self.batch_size, self.seed, rank, devices, device)
+        order = ShuffledBatches(self.size("train"), self.batch_size, self.seed, rank, devices, device, self.resumed_at)
         return loader(self.splits["train"], order)
 
     def val_dataloader(self) -> list[DataLoader]:
@@ -150,6 +151,7 @@ class ShuffledBatches(Sampler[Tensor]):
     rank: int = 0
     devices: int = 1
     device: str | torch.device = "cpu"  # the images': nothing has to be copied when they are indexed
+    resumed_at: tuple[int, int] = (0, 0)  # of that epoch, so many batches are left out
     epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -162,7 +164,8 @@ class ShuffledBatches(Sampler[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.images)
         order = order[: self.images - self.images % self.devices]
-        for batch in torch.from_numpy(order).to(self.device).split(self.batch_size):
+        epoch, done = self.resumed_at
+        for batch in torch.from_numpy(order).to(self.device).split(self.batch_size)[done * (epoch == self.epoch) :]:
             yield batch[self.rank :: self.devices]
 
 

@@ -60,6 +60,8 @@ class Classifier(QuickAttributes, LightningModule):
         self._results: dict[str, dict[str, Any]] = {}
         self._confusion: dict[str, Tensor] = {}
         self._counted: list[str] = []  # the stages of an evaluation that is under way
+        self._loss_sum, self._images = torch.zeros(()), 0  # of the epoch's training images so far
+        self._is_within_epoch = False  # it goes on within an epoch
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)
@@ -81,8 +83,9 @@ class Classifier(QuickAttributes, LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **monitored}}
 
     def on_train_epoch_start(self) -> None:
-        self._loss_sum = torch.zeros((), device=self.device)
-        self._images = 0
+        if not self._is_within_epoch:
+            self._loss_sum, self._images = torch.zeros(()), 0
+        self._loss_sum, self._is_within_epoch = self._loss_sum.to(self.device), False
         self.reported_lr = self._current_learning_rate()
         self._results = {}
 
@@ -180,6 +183,20 @@ class Classifier(QuickAttributes, LightningModule):
 
     def _current_learning_rate(self) -> float:
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def epoch_so_far(self) -> dict[str, Any]:
+        """Return what a checkpoint within an epoch needs: the loss so far of each device, and gradients left open."""
+        batches: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        is_open = batches.processed % self.trainer.accumulate_grad_batches
+        named = self.network.named_parameters() if is_open else ()
+        gradients = {name: parameter.grad for name, parameter in named if parameter.grad is not None}
+        return {"loss_sum": self.all_gather(self._loss_sum), "images": self._images, "gradients": gradients}
+
+    def go_on_within_epoch(self, so_far: dict[str, Any]) -> None:
+        self._loss_sum = so_far["loss_sum"].reshape(-1)[self.trainer.global_rank].clone()
+        self._images, self._is_within_epoch = so_far["images"], True
+        for name, gradient in so_far["gradients"].items():
+            self.network.get_parameter(name).grad = gradient.to(self.device)
 
     def train_loss(self) -> float:
         """Return the mean loss over the images of this epoch so far, on all devices."""

@@ -206,4 +206,4 @@ def save(config: DictConfig, run: Run) -> None:
     portable.output_dir = str(run.directory)
     portable.pop("trust", None)  # it is for once
     if run.main_process:
-        run.seal.write(run.directory / CONFIG_FILE, lambda file: file.write(OmegaConf.to_yaml(portable).encode()))
+        run.seal.write(run.directory / CONFIG_FILE, OmegaConf.to_yaml(portable).encode())

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def write_atomically(
     Raises:
         OSError: it can't be written; it names `path`.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    scratch = scratch_of(path)
     try:
         with scratch.open("xb") as file:  # never through a link that is there already
             write(file)
@@ -42,6 +43,33 @@ def write_atomically(
         raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def keep(path: Path, place: Path) -> None:
+    """Let a file be at another place too, which has it or what was there before, whatever happens."""
+    scratch = scratch_of(place)
+    try:
+        os.link(path, scratch)
+    except OSError:  # the file system has no links
+        shutil.copyfile(path, scratch)
+    scratch.replace(place)
+
+
+def scratch_of(path: Path) -> Path:
+    """Return a name beside `path` that no other process has."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+
+
+def remove_scratch(*folders: Path) -> None:
+    """Remove what killed processes left of files in folders into which nobody else writes now."""
+    for folder in folders:
+        for file in folder.glob(".*"):
+            if is_scratch(file):
+                file.unlink(missing_ok=True)
+
+
+def is_scratch(path: Path) -> bool:
+    return bool(re.fullmatch(r"\..+\.\d+\.[0-9a-f]{8}", path.name))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import shutil
 import traceback
 from contextlib import suppress
 from datetime import datetime
+from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,14 +16,15 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
-from mnist_lightning.runs.files import read_json, write_atomically
+from mnist_lightning.runs.files import is_scratch, read_json, remove_scratch, write_atomically
 from mnist_lightning.runs.provenance import describe_process, process_seconds
-from mnist_lightning.runs.seal import Seal, problem_with_key
+from mnist_lightning.runs.seal import SEAL_FILE, Seal, problem_with_key
 
 log = logging.getLogger("mnist_lightning")
 
 CONFIG_FILE = "config.yaml"  # everything resolved, enough to run it again
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
+PREVIOUS_CHECKPOINT = LAST_CHECKPOINT.with_name("previous.ckpt")  # the one before, for when the last is damaged
 DIRECTORY_VARIABLE = "MNIST_LIGHTNING_RUN"  # tells the further processes of a multi-device run where it is
 
 
@@ -38,11 +40,13 @@ class Run:
         self.directory, self.results = directory, results
         self.is_new, self.is_trusted = is_new, is_trusted
         self.is_under_way = False  # training has begun in this process
-        self.began_with: str | None = None  # which weights of another run it took, in words
+        self.was_finished = results.get("status") == "finished"
+        self.named: Path | None = None  # the checkpoint that is to be gone on from, where one was named
+        self.remarks: list[str] = []  # to be said before the run begins or goes on
         self.seal = Seal(directory)
-        self.main_process = is_main_process()
+        self.main_process, self.has_saved = is_main_process(), False
         self.seconds_before = results.get("total_seconds", 0.0)  # of the processes before a resume
-        self._how_it_stood = {key: results.get(key) for key in ("status", "error")}
+        self._how_it_stood: bytes | None = None  # results.json, before this process wrote it
         self._lock = FileLock(directory / ".lock", blocking=False)
 
     @classmethod
@@ -66,32 +70,57 @@ class Run:
             RunError: its last checkpoint is damaged, and no earlier one is whole.
         """
         directory = directory_of(Path(place))
-        results = {"epochs": []} | read_results(directory)
+        is_stopped_at_once = (directory / CONFIG_FILE).exists() and not (directory / "results.json").exists()
+        at_once = {"status": "interrupted", "experiment": None, **describe_process()} if is_stopped_at_once else None
+        results = {"epochs": []} | (at_once or read_results(directory))
         if not isinstance(results.get("total_seconds"), int | float):  # it is not sealed
             results["total_seconds"] = 0.0
         run = cls(directory, results, is_trusted=is_trusted)
         if not is_trusted:
             run.seal.check(CONFIG_FILE, resume_command(directory))
-            if (directory / LAST_CHECKPOINT).exists() and run.checkpoint is None:
-                problem = f"{directory / LAST_CHECKPOINT} is damaged, and no earlier checkpoint is whole"
-                raise RunError(f"{problem}. Delete it to begin the run anew, or take it as it is by trust=true")
+        if directory != Path(place):
+            run.take_checkpoint(Path(place))
+        elif (directory / LAST_CHECKPOINT).exists() and run.checkpoint is None:
+            problem = f"{directory / LAST_CHECKPOINT} is damaged, and no earlier checkpoint is whole"
+            raise RunError(f"{problem}. Delete it to begin the run anew, or take it as it is by trust=true")
+        if run.checkpoint is None and not run.was_finished:
+            run.results |= {"epochs": [], "test": None, "val": None, "weights_sha256": None}
         return run
+
+    def take_checkpoint(self, named: Path) -> None:
+        """Go on from the checkpoint that was named.
+
+        Raises:
+            UsageError: there is none, or it is damaged or, unless the run is trusted, none of its own.
+        """
+        if not named.is_file():
+            names = sorted(file.name for file in named.parent.glob("*.ckpt"))
+            raise UsageError(f"{named} does not exist. There are: {', '.join(names) or 'none'}")
+        name = self.seal.name_of(named)
+        if not self.is_trusted and (self.seal.is_damaged(name) or name not in self.seal.files):
+            raise UsageError(f"{named} is damaged, or was not written by this run: name another, or add trust=true")
+        if named.resolve() != (self.directory / LAST_CHECKPOINT).resolve():
+            self.named = named
 
     @property
     def checkpoint(self) -> Path | None:
-        """The checkpoint to go on from, if an epoch was ever completed: the latest one that is whole."""
-        return checkpoint_of(self.directory)
+        """The checkpoint to go on from: the one that was named, else the latest one that is whole, if there is any."""
+        return self.named or checkpoint_of(self.directory)
 
     def __enter__(self) -> Self:
         if self.main_process:
             try:
                 self._lock.acquire()
+                remove_scratch(self.directory, self.directory / "checkpoints", self.directory / "figures")
                 if self.is_trusted:
                     self.seal.renew()
-                self._log_file = logging.FileHandler(self.directory / "train.log", encoding="utf-8")
+                self._log_file = logging.FileHandler(self.directory / "train.log", encoding="utf-8", delay=True)
                 log.addHandler(self._log_file)
+                with suppress(FileNotFoundError):
+                    self._how_it_stood = (self.directory / "results.json").read_bytes()
                 self.results.update(status="running", error=None)
-                self.save()
+                if not self.is_new and not self.was_finished:  # a result stays until there is another
+                    self.save()
             except Timeout as error:
                 raise UsageError(f"{self.directory} is in use by another process: wait for it to end") from error
             except OSError as error:
@@ -101,22 +130,25 @@ class Run:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if not self.main_process:
             return
-        if error is None:
-            self.results["status"] = "finished"
-        else:
-            self._record_failure(error)
         log.removeHandler(self._log_file)
         self._log_file.close()
+        if error is None:
+            self.results["status"] = "finished"
+        elif self.was_finished and not self.has_saved:
+            error.args = (f"{error}. {self.directory} stays what it was",)
+        else:
+            self._record_failure(error)
         if self.is_new and isinstance(error, RunError) and not self.is_under_way:
             shutil.rmtree(self.directory)  # no step was taken: as if it had never been asked for
             if self.directory.parent.parent == Path("runs"):
                 with suppress(OSError):  # other runs of that name are there
                     self.directory.parent.rmdir()
             return
-        if isinstance(error, UsageError):
-            self.results.update(self._how_it_stood)  # nothing was done to a run that was to be resumed
         with suppress(OSError):  # a full disk: the message of the first failure is on its way
-            self.save()
+            if isinstance(error, UsageError) and self._how_it_stood:  # nothing was done to a run that was to be resumed
+                write_atomically(self.directory / "results.json", methodcaller("write", self._how_it_stood))
+            elif error is None or self.has_saved:
+                self.save()
         self._lock.release()
 
     def _record_failure(self, error: BaseException) -> None:
@@ -127,7 +159,8 @@ class Run:
             self.results["status"] = "diverged" if isinstance(error, DivergedError) else "failed"
             self.results["error"] = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, Interrupted):
-            error.args = (f"{error}. Go on from the last completed epoch: {resume_command(self.directory)}",)
+            where = "Go on from its last checkpoint" if self.checkpoint else "No epoch was completed: begin it anew"
+            error.args = (f"{error}. {where}: {resume_command(self.directory)}",)
         elif isinstance(error, DivergedError) and self.checkpoint:
             error.args = (f"{error}. The last good checkpoint is {self.checkpoint}",)
         with suppress(OSError), (self.directory / "train.log").open("a", encoding="utf-8") as file:
@@ -135,11 +168,15 @@ class Run:
 
     def notes(self) -> list[str]:
         """Return what is to be said before the run begins or goes on."""
-        found = [self.began_with] if self.began_with else []
+        found = [*self.remarks]
         if (problem := problem_with_key()) and self.main_process:
             found.append(f"{problem}. This run is not sealed: resume= will ask for trust=true")
         checkpoint = None if self.is_new else self.checkpoint
-        if checkpoint and (self.directory / LAST_CHECKPOINT).exists() and checkpoint.name != LAST_CHECKPOINT.name:
+        if not checkpoint and not self.is_new:
+            found.append("no epoch was completed: it begins anew")
+        if self.named:
+            found.append(f"going on from {self.named}")
+        elif checkpoint and (self.directory / LAST_CHECKPOINT).exists() and checkpoint.name != LAST_CHECKPOINT.name:
             found.append(f"{self.directory / LAST_CHECKPOINT} is damaged: going on from {checkpoint}")
         return found
 
@@ -153,12 +190,13 @@ class Run:
         self.results["total_seconds"] = round(self.total_seconds, 3)
         if self.main_process:
             text = json.dumps(self.results, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
+            write_atomically(self.directory / "results.json", methodcaller("write", text.encode()))
+            self.has_saved = True
 
 
 def directory_of(place: Path) -> Path:
     """Return the run directory that is meant by `place`: itself, or that of a checkpoint in it."""
-    if place.suffix != ".ckpt":
+    if place.suffix != ".ckpt" or place.is_dir():
         return place
     folder = place.parent
     return folder / ".." if folder.name in ("", "..") else folder.parent  # as seen from within checkpoints/
@@ -170,7 +208,7 @@ def checkpoint_of(directory: Path) -> Path | None:
     That is another one where the last is damaged, or where the run's settings put its checkpoints elsewhere.
     """
     last, seal = directory / LAST_CHECKPOINT, Seal(directory)
-    if last.exists() and seal.state(str(LAST_CHECKPOINT)) != "changed":
+    if last.exists() and not seal.is_damaged(str(LAST_CHECKPOINT)):
         return last
     return next(iter(seal.checkpoints()), None)
 
@@ -237,11 +275,16 @@ def make_directory(given: str | None, default: Path, setting: str = "output_dir"
 def check_free(given: str, setting: str = "output_dir") -> None:
     """Raise UsageError where the directory `given` by a setting holds something already."""
     directory = Path(given)
-    if (directory / "results.json").exists():
+    if any((directory / name).exists() for name in ("results.json", CONFIG_FILE)):
         go_on = f"name another directory, or go on with this one: {resume_command(given)}"
         raise UsageError(f"{setting}={given} already holds a run: {go_on}")
-    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+    if directory.exists() and not (directory.is_dir() and all(map(is_left_over, directory.iterdir()))):
         raise UsageError(f"{setting}={given} exists and is not empty: name another")
+
+
+def is_left_over(path: Path) -> bool:
+    """Return whether a file says nothing by itself: a process was killed that had just made the directory."""
+    return path.name in (".lock", SEAL_FILE) or is_scratch(path)
 
 
 def is_main_process() -> bool:

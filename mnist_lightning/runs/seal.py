@@ -3,17 +3,17 @@
 seal.json in a run's or a sweep's directory holds the SHA-256 of what a resume obeys, and their HMAC (RFC 2104).
 """
 
+import errno
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.files import MOST_OF_WEIGHTS, open_regular, read_bytes, read_json, write_atomically
+from mnist_lightning.runs.files import MOST_OF_WEIGHTS, keep, open_regular, read_bytes, read_json, write_atomically
 
 SEAL_FILE = "seal.json"
 KEY_VARIABLE = "MNIST_LIGHTNING_KEY"  # names another file for the key
@@ -29,16 +29,30 @@ class Seal:
         self.directory = directory
         self._written: dict[str, str] = {}  # the digests of what this process wrote
 
-    def write(self, path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-        """Write a file whole, and seal it. Killed at any moment, the seal fits the file: the old one or the new."""
+    def write(self, path: Path, content: bytes, before: Path | None = None) -> None:
+        """Write a file whole, and seal it. Killed at any moment, the seal fits the file: the old one or the new.
+
+        Args:
+            before: where the file that is replaced is kept, unless it is damaged.
+        """
+        name, digest = self.name_of(path), hashlib.sha256(content).hexdigest()
 
         def seal_first(scratch: Path) -> None:
-            name, digest = self.name_of(path), digest_of(scratch)
-            before = [self._written[name]] if name in self._written else self.files.get(name, [])
-            self._save({**self.files, name: list(dict.fromkeys([digest, *before]))})
+            if digest_of(scratch) != digest:
+                raise OSError(errno.EIO, "what is read back is not what was written")
+            files = self.files
+            old = [self._written[name]] if name in self._written else files.get(name, [])
+            files[name] = list(dict.fromkeys([digest, *old]))
+            keeps = before and path.exists() and not self.is_damaged(name)
+            if before and keeps:
+                kept = self.name_of(before)
+                files[kept] = list(dict.fromkeys([*old, *files.get(kept, [])[:1]]))
+            self._save(files)
+            if before and keeps:
+                keep(path, before)
             self._written[name] = digest
 
-        write_atomically(path, write, before_renaming=seal_first)
+        write_atomically(path, lambda file: file.write(content), before_renaming=seal_first)
 
     def renew(self) -> None:
         """Take what stands there as one's own, from now on."""
@@ -55,6 +69,11 @@ class Seal:
             return "changed"
         return "own" if digest_of(self.directory / name) in self.files.get(name, []) else "changed"
 
+    def is_damaged(self, name: str) -> bool:
+        """Return whether a file is another than the seal says, whoever's seal it is."""
+        path, digests = self.directory / name, self.files.get(name, [])
+        return bool(digests) and path.is_file() and digest_of(path) not in digests
+
     def check(self, name: str, resume: str) -> None:
         """Raise UsageError, with what to type, unless a file is as this user's own program wrote it."""
         if (state := self.state(name)) == "own":
@@ -67,7 +86,8 @@ class Seal:
 
     def checkpoints(self) -> list[Path]:
         """Return the sealed checkpoints that are as they were written, the latest first."""
-        names = [name for name in self.files if name.endswith(".ckpt") and self.state(name) == "own"]
+        there = [name for name in self.files if name.endswith(".ckpt") and (self.directory / name).is_file()]
+        names = [name for name in there if not self.is_damaged(name)]
         return sorted((self.directory / name for name in names), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     @property

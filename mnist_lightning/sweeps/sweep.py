@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import read_json
+from mnist_lightning.runs.files import read_json, remove_scratch
 from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek, resume_command
 from mnist_lightning.runs.seal import Seal
 
@@ -100,6 +100,7 @@ class Sweep:
     def __enter__(self) -> Self:
         try:
             self._lock.acquire()
+            remove_scratch(self.directory, self.directory / "figures")
             if self.is_trusted:
                 self.seal.renew()
         except Timeout as error:
@@ -136,7 +137,7 @@ class Sweep:
     def save(self) -> None:
         jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
-        self.seal.write(self.directory / SWEEP_FILE, lambda file: file.write(text.encode()))
+        self.seal.write(self.directory / SWEEP_FILE, text.encode())
 
     def check_answered(self, left: int, jobs: int) -> None:
         """Raise RunError where so many jobs are left without an answer."""

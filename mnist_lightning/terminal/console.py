@@ -4,6 +4,8 @@ import logging
 import os
 import shlex
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console, RenderableType
 
@@ -80,10 +82,20 @@ def closing(run: Run) -> str:
     if any(run.directory.glob("events.out.tfevents*")):
         lines.append("look at it     make tensorboard")
     if run.checkpoint:
-        longer, place = 2 * max(len(results["epochs"]), 1), shlex.quote(str(run.directory))
-        lines.append(f"go on          {resume_command(run.directory)} trainer.max_epochs={longer}")
+        place = shlex.quote(str(run.directory))
+        if more := how_to_go_on(results):
+            lines.append(f"go on          {resume_command(run.directory)} {more}")
         if results.get("is_handwriting"):
             lines.append(f"your digit     python -m mnist_lightning.serve {place}")
         else:
             lines.append(f"your picture   python -m mnist_lightning.predict {place} PICTURE")
     return "\n".join(lines)
+
+
+def how_to_go_on(results: Mapping[str, Any]) -> str | None:
+    """Return the setting by which a finished run goes on, where its length is what ended it, and is not fixed."""
+    longer = {
+        "trainer.max_epochs": f"trainer.max_epochs={2 * max(len(results['epochs']), 1)}",
+        "trainer.max_steps": f"trainer.max_steps={2 * results.get('steps', 0)}",
+    }
+    return None if results.get("laid_out") else longer.get(results.get("ended_by", ""))

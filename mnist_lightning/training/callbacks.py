@@ -10,15 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from mnist_lightning.networks.layers import layer_table
-from mnist_lightning.runs.errors import RunError
 from mnist_lightning.runs.run import log
 from mnist_lightning.terminal import console
 from mnist_lightning.training.recorder import Recorder
-from mnist_lightning.training.tensorboard import RunLogger
-
-
-def run_loggers(trainer: Trainer) -> list[RunLogger]:
-    return [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+from mnist_lightning.training.tensorboard import run_loggers
 
 
 class LayerTable(ModelSummary):
@@ -96,8 +91,6 @@ class Figures(Callback):
     def on_fit_end(self, trainer: Trainer, module: Any) -> None:
         try:
             self.draw(trainer, module)
-        except (OSError, RunError):
-            raise
         except Exception as error:  # the run has what it was made for
             log.warning(f"figures could not all be drawn: {' '.join(str(error).split())[:300]}")
 

@@ -1,20 +1,69 @@
-"""How Lightning's checkpoints get to disk, whole or not at all."""
+"""How Lightning's checkpoints get to disk: when nothing is left to be done, and whole or not at all."""
 
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mnist_lightning.runs.errors import RunError
-from mnist_lightning.runs.run import resume_command
+from mnist_lightning.runs.run import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, resume_command
 from mnist_lightning.runs.seal import Seal
-from mnist_lightning.runs.weights import read_checkpoint
+from mnist_lightning.runs.weights import network_weights, read_checkpoint, weights_sha256
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, but it still knows the best epoch after its run directory was moved."""
+    """Lightning's ModelCheckpoint, but what it decides to save is written when the next step or epoch begins.
+
+    Lightning saves in the midst of what it does at a step's and an epoch's end: what has still to be logged, or which
+    callback and schedule has already seen the metrics, depends on their order, and a resumed run can't make up for it.
+    It still knows the best epoch after its run directory was moved.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self.due: list[Callable[[], Any]] = []
+        if not self._every_n_train_steps and self._train_time_interval is None:
+            self.on_train_batch_end = None  # type: ignore[assignment, method-assign]  # Lightning skips it
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        self._last_global_step_saved, self._last_checkpoint_saved = trainer.global_step, filepath
+        self.due.append(partial(super()._save_checkpoint, trainer, filepath))
+
+    def _remove_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        self.due.append(partial(super()._remove_checkpoint, trainer, filepath))
+
+    def write_due(self) -> None:
+        due, self.due = self.due, []
+        for do in due:
+            do()
+
+    def write_within_epoch(self, trainer: Trainer) -> None:
+        """Write what is due, and the checkpoint of this step, unless metrics choose."""
+        if self.monitor is None and not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+        self.write_due()
+        self._last_global_step_saved = trainer.global_step  # the evaluation of such a stop chooses nothing
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Let the last checkpoint have the final weights, which another callback may just have put there."""
+        super().on_train_end(trainer, pl_module)
+        self.write_due()
+        path = Path(self.best_model_path)
+        if self.monitor is None and path.is_file() and path.parts[-2:] == LAST_CHECKPOINT.parts:
+            saved = network_weights(read_checkpoint(path))
+            if weights_sha256(saved) != weights_sha256(pl_module.network.state_dict()):
+                super()._save_checkpoint(trainer, str(path))
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        self.due = []
+        super().on_exception(trainer, pl_module, exception)
+        self.write_due()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         old, new = state_dict["dirpath"], str(self.dirpath)
@@ -28,25 +77,31 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the checkpoint, seals it and renames, so that the one before stays whole until the new one is.
+    """Writes beside the checkpoint, reads it back, seals it and renames: the one before is whole until the new one is.
 
-    Lightning's own goes through the system's temporary directory, from where a move to another disk is a copy. The
-    `directory` is the run's, wherever the checkpoints are.
+    Of the last checkpoint, the one before is kept. Lightning's own goes through the system's temporary directory, from
+    where a move to another disk is a copy. The `directory` is the run's, wherever the checkpoints are.
     """
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self.directory, self.seal = directory, Seal(directory)
+        self.when_saved: Callable[[Path, dict[str, Any]], None] = lambda path, checkpoint: None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        path = Path(path)
+        path, content = Path(path), BytesIO()
+        torch.save(checkpoint, content)
+        is_last = path.resolve() == (self.directory / LAST_CHECKPOINT).resolve()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.seal.write(path, lambda file: torch.save(checkpoint, file))
-        except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-            reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
+            before = self.directory / PREVIOUS_CHECKPOINT if is_last else None
+            self.seal.write(path, content.getvalue(), before)
+        except OSError as error:
+            reason = error.strerror or str(error)
             go_on = f"make room, then go on with: {resume_command(self.directory)}"
-            raise RunError(f"{path} can't be written: {reason}. The checkpoint before it is whole; {go_on}") from error
+            whole = "The checkpoint before it is whole; " if path.exists() else ""
+            raise RunError(f"{path} can't be written: {reason}. {whole}{go_on}") from error
+        self.when_saved(path, checkpoint)
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
         return read_checkpoint(Path(path))

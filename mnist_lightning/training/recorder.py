@@ -1,17 +1,20 @@
 """The record of a run: results.json after every epoch, and a line for the terminal."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from mnist_lightning.runs.provenance import process_seconds
-from mnist_lightning.runs.run import Run, log
-from mnist_lightning.runs.weights import weights_sha256
+from mnist_lightning.runs.run import LAST_CHECKPOINT, Run, log
+from mnist_lightning.runs.weights import network_weights, weights_sha256
 from mnist_lightning.terminal import console
+from mnist_lightning.training.resume import ended_by, is_whole, step_of
 
 
 def position(trainer: Trainer) -> str:
@@ -19,21 +22,30 @@ def position(trainer: Trainer) -> str:
     return f"{trainer.current_epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"
 
 
+def shown(measured: Mapping[str, float]) -> list[str]:
+    return [f"{name.replace('/', ' ')} {console.shown(name, number)}" for name, number in measured.items()]
+
+
 class Recorder(Callback):
     """Keeps results.json, written at each epoch's end and at the end. Its state goes with the weights.
 
-    When training begins, all settings are right: then `when_accepted` is called.
+    When training begins, all settings are right: then `when_accepted` is called; of a run that had finished, only when
+    there is more than it had.
     """
 
     def __init__(self, run: Run, when_accepted: Callable[[], None] = lambda: None) -> None:
         self.run, self.when_accepted = run, when_accepted
         self.fit_seconds_before = 0.0  # of the epochs before a resume
-        self.evaluated: str | None = None  # SHA-256 of the weights that were evaluated: averaged ones are put back then
+        self.evaluated: str | None = None  # SHA-256 of the weights of this step, where they were evaluated
+        self.has_ended = False
+
+    def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
+        trainer.strategy.checkpoint_io.when_saved = partial(self.on_saved, trainer, module)  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, module: Any) -> None:
         self.started = time.perf_counter()
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        device = trainer.strategy.root_device
+        device, before = trainer.strategy.root_device, dict(self.run.results)
         self.run.results |= {
             "dataset": data.dataset,
             **{f"{split}_size": data.size(split) for split in ("train", "val", "test")},
@@ -45,63 +57,96 @@ class Recorder(Callback):
             "devices": trainer.world_size,
             "threads": torch.get_num_threads(),
         }
+        kinds = ("device", "devices", "threads")
+        now, then = ({kind: of.get(kind) for kind in kinds} for of in (self.run.results, before))
+        if self.run.checkpoint and (other := [kind for kind in kinds if now[kind] != then[kind]]):
+            changes = ", ".join(f"{kind} {then[kind]} before, {now[kind]} now" for kind in other)
+            self.run.remarks.append(f"{changes}: the bits may be others than those of an undisturbed run")
         log.info(console.opening(self.run))
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        # Everything random in an epoch is a function of (seed, epoch, device): so a resumed run goes on bit for bit.
-        numbers = (self.run.results["seed"], trainer.current_epoch, trainer.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
-        self.epoch_started, self.evaluated = time.perf_counter(), None
+        self.epoch_started = time.perf_counter()
         if not self.run.is_under_way:
             self.run.is_under_way = True
-            self.when_accepted()
+            if not self.run.was_finished:
+                self.when_accepted()
         self.run.results.setdefault("startup_seconds", round(process_seconds(), 3))
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.evaluated = None
         step = batch_idx + 1
         if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             steps = f"{step}/{trainer.num_training_batches}"
             log.debug(f"epoch {position(trainer)}  step {steps}  loss {module.latest_loss:.4f}")
 
     def on_validation_epoch_end(self, trainer: Trainer, module: Any) -> None:
-        self.evaluated = weights_sha256(module.network.state_dict())
+        self.evaluated = weights_sha256(module.network.state_dict())  # averaged ones are put back then
+        if not trainer.sanity_checking and not is_whole(trainer):  # as trainer.val_check_interval has it
+            log.info("  ".join([f"epoch {position(trainer)}  step {step_of(trainer)}", *shown(module.measured)]))
 
-    on_test_epoch_end = on_validation_epoch_end  # type: ignore[assignment]
+    def on_test_epoch_end(self, trainer: Trainer, module: Any) -> None:
+        self.evaluated = weights_sha256(module.network.state_dict())
 
     def on_train_epoch_end(self, trainer: Trainer, module: Any) -> None:
         seconds = time.perf_counter() - self.epoch_started
-        measured = {"train/loss": module.train_loss(), **module.measured}
+        measured = {"train/loss": module.train_loss(), **(module.measured if self.evaluated else {})}
+        where = f"epoch {position(trainer)}"
+        if is_whole(trainer):
+            self.run.results["epochs"].append(self.row(trainer, module, measured, seconds))
+        else:
+            where = f"{where}  stopped after step {step_of(trainer)}"
+        self._record(trainer, module)
+        log.info("  ".join([where, *shown(measured), f"{seconds:.1f} s"]))
+
+    def row(self, trainer: Trainer, module: Any, measured: dict[str, float], seconds: float) -> dict[str, Any]:
         always = [f"{stage}_{name}" for stage in ("test", "val") for name in ("loss", "accuracy")]
-        epoch = {
+        return {
             "epoch": trainer.current_epoch + 1,
             **dict.fromkeys(always),
             **{name.replace("/", "_"): number for name, number in measured.items()},
             "learning_rate": module.reported_lr,
             "seconds": round(seconds, 3),
         }
-        self.run.results["epochs"].append(epoch)
-        self._record(module)
-        parts = [f"{name.replace('/', ' ')} {console.shown(name, number)}" for name, number in measured.items()]
-        log.info("  ".join([f"epoch {position(trainer)}", *parts, f"{seconds:.1f} s"]))
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.fit_seconds_before = self.fit_seconds  # the time of the figures is not counted
+        self.run.results["ended_by"], self.has_ended = ended_by(trainer), True
 
     def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.started = time.perf_counter()
 
-    def on_test_end(self, trainer: Trainer, module: Any) -> None:
-        self._record(module)
+    @contextmanager
+    def late_failures_as_warnings(self) -> Iterator[None]:
+        """Let a figure or a logger that fails when training has ended, and its weights are kept, not spoil that."""
+        try:
+            yield
+        except Exception as error:
+            if not self.has_ended:
+                raise
+            log.warning(f"after training: {' '.join(str(error).split())[:300]}")
 
-    def _record(self, module: Any) -> None:
-        self.run.results["fit_seconds"] = round(self.fit_seconds, 3)
-        before, sha256 = self.run.results, self.evaluated or weights_sha256(module.network.state_dict())
+    def on_test_end(self, trainer: Trainer, module: Any) -> None:
+        self._record(trainer, module)
+
+    def _record(self, trainer: Trainer, module: Any, saved: str | None = None) -> None:
+        """Write results.json; `saved` is the SHA-256 of the weights that have just got into the last checkpoint."""
+        if self.run.was_finished and not self.run.has_saved:
+            self.when_accepted()
+        before, sha256 = self.run.results, saved or self.evaluated or weights_sha256(module.network.state_dict())
+        found = module.results if self.evaluated == sha256 else {}
         if before.get("weights_sha256") == sha256:  # what else was measured of these weights stays
-            found = {stage: {**(before.get(stage) or {}), **of} for stage, of in module.results.items()}
-        else:
-            found = module.results
-        self.run.results |= {"test": found.get("test"), "val": found.get("val"), "weights_sha256": sha256}
+            stages = [stage for stage in ("test", "val") if found.get(stage) or before.get(stage)]
+            found = {stage: {**(before.get(stage) or {}), **found.get(stage, {})} for stage in stages}
+        of_weights = {"test": found.get("test"), "val": found.get("val"), "weights_sha256": sha256}
+        self.run.results |= {**of_weights, "steps": trainer.global_step, "fit_seconds": round(self.fit_seconds, 3)}
         self.run.save()
+
+    def on_saved(self, trainer: Trainer, module: Any, path: Path, checkpoint: dict[str, Any]) -> None:
+        """Let results.json be about the weights in the last checkpoint, which an average may have made others."""
+        if path.resolve() == (self.run.directory / LAST_CHECKPOINT).resolve():
+            sha256 = weights_sha256(network_weights(checkpoint))
+            if sha256 != self.run.results.get("weights_sha256"):
+                self._record(trainer, module, saved=sha256)
 
     @property
     def fit_seconds(self) -> float:

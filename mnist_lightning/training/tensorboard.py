@@ -1,6 +1,8 @@
 """What a run writes for TensorBoard."""
 
 import io
+import os
+import re
 import shlex
 import sys
 import textwrap
@@ -12,15 +14,16 @@ from typing import Any
 
 import numpy as np
 import yaml
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch import Tensor, nn
 
 from mnist_lightning.evaluation.measures import Evaluation, noun
 from mnist_lightning.runs.experiment import experiment, fingerprint, is_class
-from mnist_lightning.runs.run import checkpoint_of, log
-from mnist_lightning.runs.weights import read_checkpoint
+from mnist_lightning.runs.run import is_main_process, log
 from mnist_lightning.training import hparams
 
 CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart
@@ -35,31 +38,64 @@ def shown(value: Any) -> str:
     return str(value).rpartition(".")[2] if is_class(value) else str(value)
 
 
+def run_loggers(trainer: Trainer) -> "list[RunLogger]":
+    return [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+
+
 class RunLogger(TensorBoardLogger):
     """TensorBoard's event file directly in the run directory: then the run's name is its path under runs/.
 
-    Of a resumed run, what was logged after its checkpoint is taken back. The settings `hparams` are columns of the
+    Of a resumed run, what was logged after its checkpoint can be taken back. The settings `hparams` are columns of the
     HPARAMS tab; those that a run has not are left out.
     """
 
     NAME_HPARAMS_FILE = "config.yaml"  # stands there already, so Lightning writes no second, empty one
 
     def __init__(self, directory: str, hparams: Sequence[str] = ()) -> None:
-        checkpoint = checkpoint_of(Path(directory))
-        purge_step = read_checkpoint(checkpoint)["global_step"] + 1 if checkpoint else None
-        super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=purge_step)
+        super().__init__(directory, name="", version="", default_hp_metric=False)
         self.columns = hparams
+        self.earlier: list[Path] = []  # event files of the processes before a resume
+
+    def event_files(self) -> list[Path]:
+        """Return the event files, in the order in which TensorBoard reads them."""
+        files = sorted(Path(self.root_dir).glob("events.out.tfevents.*"))
+        return [file for file in files if not file.name.endswith((hparams.START, hparams.END))]
+
+    def mark(self) -> dict[str, int]:
+        """Return how many bytes each event file has."""
+        if not is_main_process():
+            return {}
+        self.experiment.flush()
+        return {file.name: file.stat().st_size for file in self.event_files()}
+
+    @rank_zero_only
+    def take_back(self, kept: Mapping[str, int] | None, step: int) -> None:
+        """Take back what earlier processes logged beyond the bytes that are `kept`; None: beyond a `step`."""
+        for file in self.earlier if kept is not None else ():
+            if (size := kept.get(file.name, 0)) and size <= file.stat().st_size:  # type: ignore[union-attr]
+                os.truncate(file, size)
+            else:
+                file.unlink()
+        if step:  # a TensorBoard that is running has read it already
+            restart = SessionLog(status=SessionLog.START)
+            self.experiment.file_writer.add_event(Event(step=step + 1, session_log=restart))
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Write the row of the HPARAMS tab for a run of the resolved configuration `params`."""
+        self.earlier = self.event_files()
+        self.experiment.add_custom_scalars(CHARTS)
+        self.experiment.flush()
+        own = next(file for file in self.event_files() if file not in self.earlier)
+        if self.earlier and own < self.earlier[-1]:  # the clock was put back
+            seconds = int(self.earlier[-1].name.split(".")[3]) + 1
+            own.rename(own.with_name(re.sub(r"(?<=tfevents\.)\d+", f"{seconds:010}", own.name)))
         settings = experiment(params)
         chosen = {key: settings[key] for key in self.columns if key in settings}
         if params.get("experiment"):
             chosen["experiment"] = params["experiment"]
         row = {key: value if isinstance(value, bool | int | float) else shown(value) for key, value in chosen.items()}
         hparams.write_start(Path(self.root_dir), row, params["name"], fingerprint(settings))
-        self.experiment.add_custom_scalars(CHARTS)
         self.log_text("command", shlex.join(["python", *sys.argv]))
         self.log_text("configuration", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
 

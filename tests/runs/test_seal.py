@@ -151,14 +151,10 @@ def test_a_checkpoint_of_another_run_is_damage(run: Path, tmp_path: Path) -> Non
         go_on(run, "trainer.max_epochs=3")
 
 
-def writer(content: bytes) -> Callable[[IO[bytes]], int]:
-    return lambda file: file.write(content)
-
-
 def test_the_seal_fits_whenever_a_write_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before and after the seal is written, and before the file gets its name: again and again."""
     path = tmp_path / "x.ckpt"
-    Seal(tmp_path).write(path, writer(b"0"))
+    Seal(tmp_path).write(path, b"0")
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -167,9 +163,9 @@ def test_the_seal_fits_whenever_a_write_is_killed(tmp_path: Path, monkeypatch: p
         for owner, method in ((Seal, "_save"), (Path, "replace")):
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
                 patch.setattr(owner, method, killed)
-                Seal(tmp_path).write(path, writer(b"lost %d" % number))
+                Seal(tmp_path).write(path, b"lost %d" % number)
             assert (path.read_bytes(), Seal(tmp_path).state("x.ckpt")) == (b"0", "own")
-    Seal(tmp_path).write(path, writer(b"1"))
+    Seal(tmp_path).write(path, b"1")
     assert Seal(tmp_path).state("x.ckpt") == "own"
     path.write_bytes(b"2")
     assert Seal(tmp_path).state("x.ckpt") == "changed"
