@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from mnist_lightning.evaluation.measures import counts
 from mnist_lightning.runs.errors import DivergedError, RunError
+from mnist_lightning.training.checkpoints import RESUMED
 from mnist_lightning.training.lean import QuickAttributes
 
 TUTORIALS_OPTIMIZER = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
@@ -104,6 +105,12 @@ class Classifier(QuickAttributes, LightningModule):
             self.latest_loss = self.finite(loss.item(), "training")
         return loss
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.trainer.should_stop and self.global_step % (every or 1):
+            for name in ("loss", "learning_rate"):  # Lightning would log those of the latest report at this step
+                self.trainer._results.pop(f"training_step.train/{name}", None)  # type: ignore[union-attr]
+
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         images, labels = batch
         logits = self.network(images)
@@ -183,6 +190,9 @@ class Classifier(QuickAttributes, LightningModule):
 
     def _current_learning_rate(self) -> float:
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] = checkpoint.get(RESUMED, checkpoint["state_dict"])
 
     def epoch_so_far(self) -> dict[str, Any]:
         """Return what a checkpoint within an epoch needs: the loss so far of each device, and gradients left open."""

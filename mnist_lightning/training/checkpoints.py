@@ -17,6 +17,9 @@ from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import network_weights, read_checkpoint, weights_sha256
 
 
+RESUMED = "state_dict_to_resume"  # in a checkpoint whose state_dict is another, final one
+
+
 class RunCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, but what it decides to save is written when the next step or epoch begins.
 
@@ -51,14 +54,21 @@ class RunCheckpoint(ModelCheckpoint):
         self._last_global_step_saved = trainer.global_step  # the evaluation of such a stop chooses nothing
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Let the last checkpoint have the final weights, which another callback may just have put there."""
+        """Let the last checkpoint have the final weights, which a callback may have put there at the end of training.
+
+        It keeps those from which training goes on, too.
+        """
         super().on_train_end(trainer, pl_module)
-        self.write_due()
         path = Path(self.best_model_path)
-        if self.monitor is None and path.is_file() and path.parts[-2:] == LAST_CHECKPOINT.parts:
-            saved = network_weights(read_checkpoint(path))
-            if weights_sha256(saved) != weights_sha256(pl_module.network.state_dict()):
-                super()._save_checkpoint(trainer, str(path))
+        if self.monitor is None and path.parts[-2:] == LAST_CHECKPOINT.parts:
+            if self._last_global_step_saved != trainer.global_step:
+                self._save_checkpoint(trainer, str(path))
+            self.write_due()
+            saved, final = read_checkpoint(path), pl_module.state_dict()
+            if weights_sha256(network_weights(saved)) != weights_sha256(network_weights({"state_dict": final})):
+                saved = {RESUMED: saved["state_dict"], **saved, "state_dict": final}
+                if trainer.is_global_zero:
+                    trainer.strategy.checkpoint_io.save_checkpoint(saved, path)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self.due = []
