@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import warm
 import yaml
 from numpy.typing import NDArray
 
@@ -61,20 +62,17 @@ def environment(**further: str) -> dict[str, str]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """Run a Python program of the project to its end, in a folder of its own."""
+    """Run a Python program of the project to its end, in a folder of its own: tests/warm.py, or cold as it is typed."""
 
-    def run(*command: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    def run(*command: str, is_cold: bool = False, **options: Any) -> "subprocess.CompletedProcess[str]":
         if command[0].endswith(".py"):
             command = (str(PROJECT / command[0]), *command[1:])
+        if not is_cold and command[0] != "-X":
+            return warm.run(command, cwd=tmp_path, env=environment(), **options)
         return subprocess.run(
-            [sys.executable, *command],
-            capture_output=True,
-            text=True,
-            timeout=250,
-            cwd=tmp_path,
-            env=environment(),
-            **options,  # type: ignore[call-overload]
-        )
+            [sys.executable, *command], capture_output=True, text=True, timeout=250, cwd=tmp_path, env=environment(),
+            **options,
+        )  # fmt: skip
 
     return run
 

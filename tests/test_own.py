@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import warm
 import yaml
 from conftest import PROJECT, Program, environment
 from PIL import Image
@@ -138,8 +139,7 @@ def test_commands_of_the_page(command: str, home: Path, earlier: Path, tmp_path:
 
 def as_typed(home: Path, *words: str) -> None:
     """In a process of its own the experiment has a name, and own packages are those of pyproject.toml."""
-    command = [sys.executable, "train.py", *words, "output_dir=runs/named"]
-    ended = subprocess.run(command, cwd=home, env=environment(), capture_output=True, text=True, timeout=200)
+    ended = warm.run(["train.py", *words, "output_dir=runs/named"], cwd=home, env=environment())
     assert ended.returncode == 0, ended.stderr
     results = read(home / "runs" / "named")
     assert (results["experiment"], results["name"]) == ("small", "digits-lenet")
@@ -167,13 +167,7 @@ def test_the_scripts_of_the_page(home: Path, earlier: Path, tmp_path: Path) -> N
     (tmp_path / "all.py").write_text(f"import matplotlib\nmatplotlib.use('Agg')\n{FILES['library.py']}\n{script}\n"
                                      "assert numbers['test/accuracy'] > 0.8, numbers\n"
                                      "assert probabilities[0].shape == (360, 10)\n")  # fmt: skip
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", tmp_path / "all.py"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    ended = warm.run(["-W", "ignore", tmp_path / "all.py"], cwd=tmp_path, env=environment())
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "mistakes.png").stat().st_size > 5_000
 

@@ -46,7 +46,7 @@ LIBRARIES = (
     "hydra.core.plugins", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "sklearn.datasets",
     "pandas", "pydantic.type_adapter", "rich.console", "PIL.Image", "filelock",
 )  # fmt: skip
-START_UP = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "LD_", "LANG", "LC_", "COLUMNS", "PYTHON", "TORCH", "MPL")
+START_UP = ("OMP_", "MKL_", "OPENBLAS_", "LD_", "LANG", "LC_", "COLUMNS", "PYTHON", "MPL")
 LOOK_SECONDS = 0.01  # between two looks at the children
 NUMBER = struct.Struct("=i")
 Stream = int | IO[Any]
