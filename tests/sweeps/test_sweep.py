@@ -5,8 +5,6 @@ import importlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 import yaml
 from conftest import PROJECT, Program, environment
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -38,14 +37,12 @@ def board_of(directory: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((directory / "leaderboard.csv").read_text().splitlines()))
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, str(PROJECT / "train.py"), *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(folder: Path, *arguments: str) -> warm.Process:
+    """Start a sweep, whose jobs start cold."""
+    return warm.start([PROJECT / "train.py", *arguments], cwd=folder, env=environment())
 
 
-def wait_for(path: Path, process: subprocess.Popen) -> None:
+def wait_for(path: Path, process: warm.Process) -> None:
     deadline = time.monotonic() + 100
     while not path.exists():
         assert process.poll() is None, process.communicate()
@@ -147,7 +144,7 @@ def write_recipe(folder: Path, name: str, trainer: dict[str, Any], **further: An
 
 
 def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None:
-    """Three good recipes, one that diverges, one whose optimizer raises, and a long one to be killed."""
+    """A good recipe, one that diverges, one whose optimizer raises, and a long one to be killed."""
     folder, sweep = tmp_path / "recipes", tmp_path / "sweep"
     write_recipe(folder, "diverges", {}, optimizer={"lr": 1e30})
     write_recipe(folder, "raises", {}, defaults=[{"override /optimizer": "sparse"}])
@@ -155,10 +152,8 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     (folder / "optimizer" / "sparse.yaml").write_text("{_target_: torch.optim.SparseAdam, _partial_: true}\n")
     write_recipe(folder, "long", {"max_epochs": 25})
     write_recipe(folder, "good", {})
-    write_recipe(folder, "nesterov", {}, optimizer={"nesterov": True})
-    write_recipe(folder, "wide", {}, model={"channels": [12, 24]})
     command = (
-        "--config-dir", str(folder), "-m", "experiment=diverges,raises,long,good,nesterov,wide", *DIGITS,
+        "--config-dir", str(folder), "-m", "experiment=diverges,raises,long,good", *DIGITS,
         "hydra.sweep.dir=sweep", "hydra.launcher.jobs=2",
     )  # fmt: skip
 
@@ -169,19 +164,18 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 1
     assert errors.strip().endswith(
-        "3 of 6 jobs did not finish. Do those again, and no others: python train.py resume=sweep"
+        "3 of 4 jobs did not finish. Do those again, and no others: python train.py resume=sweep"
     )
     statuses = {row["runs"].partition("=")[2]: row["status"] for row in board_of(sweep)}
-    good = {"good": "finished", "nesterov": "finished", "wide": "finished"}
-    assert statuses == {"diverges": "diverged", "raises": "failed", "long": "killed"} | good
+    assert statuses == {"diverges": "diverged", "raises": "failed", "long": "killed", "good": "finished"}
     assert "sweep/1_experiment=raises: failed: SparseAdam does not support dense gradients" in output
     assert "RuntimeError: SparseAdam does not support dense gradients" in output, "its last lines are shown"
     log = (sweep / "1_experiment=raises" / "train.log").read_text()
     assert "Traceback (most recent call last)" in log
     assert "1,437 images to train" in log
-    assert [end_status(path) for path in sorted(sweep.glob("[0-9]*"))] == ["FAILURE"] * 3 + ["SUCCESS"] * 3
+    assert [end_status(path) for path in sorted(sweep.glob("[0-9]*"))] == ["FAILURE"] * 3 + ["SUCCESS"]
     assert "ended by SIGKILL" in (sweep / "2_experiment=long" / "train.log").read_text()
-    before = {name: (sweep / f"{n}_experiment={name}" / "results.json").read_bytes() for n, name in enumerate(good, 3)}
+    before = (sweep / "3_experiment=good" / "results.json").read_bytes()
     epochs_done = len(read(sweep / "2_experiment=long")["epochs"])
 
     for name in ("diverges", "raises"):  # as one would mend them
@@ -190,8 +184,7 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
     assert {row["status"] for row in board_of(sweep)} == {"finished"}
     assert {end_status(path) for path in sweep.glob("[0-9]*")} == {"SUCCESS"}
-    after = {name: (sweep / f"{n}_experiment={name}" / "results.json").read_bytes() for n, name in enumerate(good, 3)}
-    assert after == before, "what had finished was not done again"
+    assert (sweep / "3_experiment=good" / "results.json").read_bytes() == before, "what had finished was not done again"
     log = (sweep / "2_experiment=long" / "train.log").read_text()
     assert 0 < epochs_done < 25
     assert log.count(f"epoch {epochs_done:>2}/25  train loss") == 1, "it went on from its checkpoint"
@@ -489,18 +482,8 @@ def test_joblib_launcher_stays_usable(program: Program, tmp_path: Path) -> None:
 @pytest.fixture
 def tensorboard(undisturbed: Path) -> Iterator[str]:
     """The address of TensorBoard's server on loopback, over a finished sweep."""
-    command = [
-        sys.executable,
-        "-m",
-        "tensorboard.main",
-        "--logdir",
-        str(undisturbed),
-        "--port",
-        "0",
-        "--host",
-        "127.0.0.1",
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = ["-m", "tensorboard.main", "--logdir", str(undisturbed), "--port", "0", "--host", "127.0.0.1"]
+    process = warm.start(command, env=environment())
     try:
         assert process.stderr
         for line in process.stderr:
