@@ -92,7 +92,7 @@ class Process:
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait for the end, and return what was written and not read yet; after a timeout it may be called again."""
-        deadline = time.monotonic() + (timeout or 1e9)
+        deadline = time.monotonic() + (timeout or 1e6)
         with selectors.DefaultSelector() as selector:
             for name in self._said:
                 if (stream := getattr(self, name)) and not stream.closed:
