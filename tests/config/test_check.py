@@ -293,7 +293,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def test_a_misspelt_name_is_answered_without_torch(program: Program) -> None:
-    ended = program("-c", NAMES_ALONE, str(PROJECT / "train.py"), "optimizer=adam", "optimizer.beta=1")
+    ended = program("-c", NAMES_ALONE, str(PROJECT / "train.py"), "optimizer=adam", "optimizer.beta=1", is_cold=True)
     assert (ended.returncode, ended.stdout) == (2, "set()\n"), ended.stderr
     assert "Did you mean optimizer.betas?" in ended.stderr
 
