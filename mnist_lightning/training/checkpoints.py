@@ -16,7 +16,6 @@ from mnist_lightning.runs.run import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, resum
 from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import network_weights, read_checkpoint, weights_sha256
 
-
 RESUMED = "state_dict_to_resume"  # in a checkpoint whose state_dict is another, final one
 
 
