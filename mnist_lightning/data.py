@@ -1,5 +1,6 @@
 """Images in memory as tensors, served by the standard DataLoader a batch at a time."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -58,6 +59,7 @@ class ImageDataModule(LightningDataModule):
         self.mean, self.std = mean, std
         self.arrays: Arrays | None = None
         self.splits: dict[str, TensorDataset] = {}
+        self.test_sha256: str | None = None  # of the raw test images and their labels
         self.resumed_at = (0, 0)  # an epoch, and how many batches of it were done before
 
     def prepare_data(self) -> None:
@@ -76,6 +78,7 @@ class ImageDataModule(LightningDataModule):
         self.prepare_data()
         assert self.arrays is not None
         train_images, train_labels, test_images, test_labels = self.arrays
+        self.test_sha256 = data_sha256(test_images, test_labels)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.val_size:
             held_out = self.held_out(train_labels)
@@ -130,6 +133,13 @@ class ImageDataModule(LightningDataModule):
     def evaluation_stages(self) -> list[str]:
         """What is evaluated after every epoch, in the order of the loaders."""
         return ["val", "test"] if self.val_size else ["test"]
+
+
+def data_sha256(images: NDArray[np.uint8], labels: NDArray[Any]) -> str:
+    """Return the SHA-256 of raw images, uint8, and their labels: equal means the same, in the same order."""
+    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
+    digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
+    return digest.hexdigest()
 
 
 def loader(images: TensorDataset, batches: Any) -> DataLoader:

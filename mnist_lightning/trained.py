@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mnist_lightning.config import build, check, compose
+from mnist_lightning.data import data_sha256
 from mnist_lightning.datasets.source import DIGITS, raw_shape
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.pictures.prepare import Picture, PictureError, prepare, read_picture
@@ -45,6 +46,7 @@ OF_THE_DATA: dict[str, tuple[Any, Any]] = {  # what is taken from the checkpoint
     "classes": (Names, [*DIGITS]),
     "shape": (Shape, [1, 28, 28]),
     "is_handwriting": (bool, True),
+    "test_sha256": (str | None, None),
 }
 
 Images = Tensor | NDArray[np.uint8] | Sequence[Picture]
@@ -63,6 +65,7 @@ class TrainedRun:
         is_own: it was made by this user, and not edited since.
         classes: their names, in the order of the logits.
         shape: of an image, (C, H, W).
+        test_sha256: of the images that it was tested on, and their labels; None: of an earlier version, unknown.
         is_handwriting: pictures are prepared as MNIST was; otherwise they are resized and cropped.
     """
 
@@ -75,6 +78,7 @@ class TrainedRun:
     classes: Sequence[str]
     shape: tuple[int, int, int]
     is_handwriting: bool
+    test_sha256: str | None
 
     def predict(self, images: Images) -> Tensor:
         """Return the class on each image, int64 (N,), for MNIST the digit; the images as for `probabilities`."""
@@ -124,6 +128,10 @@ class TrainedRun:
             here, there = (f"{'×'.join(map(str, one.shape))}, {len(one.classes)} classes" for one in (source, self))
             raise UsageError(f"{self.directory} was trained on other images: {there}; the data has {here}")
         *_, images, labels = source.checked(may_download=False)
+        if self.test_sha256 not in (None, data_sha256(images, labels)):
+            raise UsageError(
+                f"{self.directory} was tested on other images than are there now: data.root or its files changed"
+            )
         return torch.from_numpy(images), torch.from_numpy(labels)
 
     def must_be_28x28(self, what: str) -> None:
@@ -197,7 +205,9 @@ def load_run(path: str | Path) -> TrainedRun:
     if not all(weight.isfinite().all() for weight in weights.values()):
         raise RunError(f"{checkpoint} has weights that are no finite numbers: nothing can be read with them")
     network = network.eval().to(memory_format=torch.channels_last)  # as it was evaluated in training
-    return TrainedRun(directory, checkpoint, epoch + 1, network, config, is_own, **about)
+    position = content.get("position")
+    epochs = position["epoch"] if isinstance(position, dict) and isinstance(position.get("epoch"), int) else epoch + 1
+    return TrainedRun(directory, checkpoint, epochs, network, config, is_own, **about)
 
 
 def network_of(description: Any, about: Any, weights: Mapping[str, Any], is_own: bool) -> nn.Module | None:

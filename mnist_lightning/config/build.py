@@ -232,6 +232,9 @@ def trainer(config: DictConfig, *first: Any) -> Any:
         "use_distributed_sampler": Literal[False],  # the data module divides the images itself
     }.items():
         check_value(f"trainer.{name}", config.trainer.get(name), values)
+    monitors = {str(getattr(callback, "monitor", None) or "") for callback in callbacks}
+    if any(name.startswith("val/") and name not in check.METRICS for name in monitors):
+        factory.keywords["num_sanity_val_steps"] = 1  # the recorder then looks whether they are measured
     factory.keywords["profiler"] = factory.keywords.get("profiler") or lean.NoProfiler()
     if (wandb := sys.modules.get("wandb")) and wandb.run is not None:
         wandb.finish()  # of another job in this process: Lightning would go on with it

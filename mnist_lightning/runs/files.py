@@ -53,6 +53,7 @@ def keep(path: Path, place: Path) -> None:
     except OSError:  # the file system has no links
         shutil.copyfile(path, scratch)
     scratch.replace(place)
+    scratch.unlink(missing_ok=True)  # it stays where both are the same file already
 
 
 def scratch_of(path: Path) -> Path:

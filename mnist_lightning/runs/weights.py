@@ -12,7 +12,7 @@ import torch
 
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.files import MOST_BYTES, MOST_OF_WEIGHTS, open_regular
-from mnist_lightning.runs.run import LAST_CHECKPOINT, checkpoint_of, directory_of
+from mnist_lightning.runs.run import LAST_CHECKPOINT, checkpoint_of, directory_of, log
 
 PREFIX = "network."  # of the network's tensors in a checkpoint of the LightningModule
 
@@ -21,7 +21,10 @@ def weights_of(place: str | Path) -> tuple[Path, dict[str, Any]]:
     """Return the checkpoint that is meant by `place`, a run directory or a checkpoint in one, and its content."""
     place = Path(place)
     directory = directory_of(place)
-    checkpoint = place if directory != place else checkpoint_of(directory) or directory / LAST_CHECKPOINT
+    last = directory / LAST_CHECKPOINT
+    checkpoint = place if directory != place else checkpoint_of(directory) or last
+    if directory == place and checkpoint != last and last.exists():
+        log.warning(f"{last} is damaged: {checkpoint} is taken")
     return checkpoint, read_checkpoint(checkpoint)
 
 
@@ -42,6 +45,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with open_regular(path, MOST_OF_WEIGHTS) as file, warnings.catch_warnings(action="ignore"):
             with ZipFile(file) as archive:
                 check_memory(archive, path.stat().st_size)
+                if archive.testzip():  # torch does not look at these sums
+                    raise ValueError("a check sum is wrong")
             file.seek(0)
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.provenance import process_seconds
 from mnist_lightning.runs.run import LAST_CHECKPOINT, Run, log
 from mnist_lightning.runs.weights import network_weights, weights_sha256
@@ -84,6 +85,15 @@ class Recorder(Callback):
         if not trainer.sanity_checking and not is_whole(trainer):  # as trainer.val_check_interval has it
             log.info("  ".join([f"epoch {position(trainer)}  step {step_of(trainer)}", *shown(module.measured)]))
 
+    def on_sanity_check_end(self, trainer: Trainer, module: Any) -> None:
+        """Raise UsageError where a callback looks at a metric that even classes of one's own do not measure."""
+        there = [*dict.fromkeys([*module.measured, *trainer.callback_metrics])]
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            monitor = str(getattr(callback, "monitor", None) or "")
+            if monitor.startswith("val/") and monitor not in there:
+                problem = f"{type(callback).__name__}: monitor={monitor}: there is no such metric"
+                raise UsageError(f"{problem}. There are: {', '.join(name for name in there if 'test/' not in name)}")
+
     def on_test_epoch_end(self, trainer: Trainer, module: Any) -> None:
         self.evaluated = weights_sha256(module.network.state_dict())
 
@@ -154,8 +164,13 @@ class Recorder(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
         """Note beside the weights what they are for, so that they can be used without the data."""
-        source: Any = trainer.datamodule.source  # type: ignore[attr-defined]
-        checkpoint |= {"classes": [*source.classes], "shape": [*source.shape], "is_handwriting": source.is_handwriting}
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint |= {
+            "classes": [*data.source.classes],
+            "shape": [*data.source.shape],
+            "is_handwriting": data.source.is_handwriting,
+            "test_sha256": data.test_sha256,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": self.run.results["epochs"], "fit_seconds": self.fit_seconds}

@@ -82,7 +82,7 @@ def arm() -> None:
         if hook in HOOKS:
             moment(f"after {hook}")
 
-    call._call_callback_hooks = call_callback_hooks
+    call._call_callback_hooks = call_callback_hooks  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

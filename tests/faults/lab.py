@@ -1,11 +1,10 @@
 """What a fault is tried on: a checkout with an augmentation of its own, kinds of runs, and what is compared of them."""
 
 import json
-import os
 import re
 import shutil
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from mnist_lightning.runs.weights import network_weights, weights_sha256
 
 AIMED = Path(__file__).with_name("aimed.py")
-AUGMENTATION = '''
+OWN = '''
 import torch
+from torch import nn
 from mnist_lightning.training.augmentation import Augmentation
 
 
@@ -31,6 +31,16 @@ class Noise(Augmentation):
 
         noise = torch.randn(images.shape, generator=generator) + torch.randn(images.shape)
         return images + 0.05 * noise * random.random() + 0.01 * float(np.random.rand())
+
+
+class Small(nn.Sequential):
+    """A network with batch normalization and dropout, in few milliseconds a step."""
+
+    def __init__(self, channels_in: int, classes: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, 8, 4, stride=4), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(),
+            nn.LazyLinear(16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, classes),
+        )
 '''
 SHORT = (
     "data=digits", "data.val_size=200", "trainer.max_epochs=3", "trainer.limit_train_batches=25",
@@ -40,20 +50,20 @@ PLAIN = (*SHORT, "~callbacks.figures")
 KINDS: dict[str, tuple[str, ...]] = {  # an undisturbed run of each is what the others are compared with
     "the tutorial's network, with figures": SHORT,
     "BatchNorm and dropout, Adam, one-cycle": (
-        *PLAIN, "model=resnet", "model.channels=[4,8]", "optimizer=adam", "scheduler=onecycle"),
+        *PLAIN, "model=small", "optimizer=adam", "scheduler=onecycle"),
     "batch augmentation, AdamW, cosine, accumulated gradients": (
         *PLAIN, "optimizer=adamw", "scheduler=cosine", "trainer.accumulate_grad_batches=2",
-        "+callbacks.noise._target_=faultynets.noise.Noise"),
+        "+callbacks.noise._target_=faultynets.parts.Noise"),
     "averaged weights, gradient clipping": (
         *PLAIN, "model=mlp", "model.dropout=0.2", "callbacks=averaged_weights", "trainer.gradient_clip_val=1.0"),
     "plateau, early stopping, evaluated within epochs": (
-        *PLAIN, "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "scheduler=plateau",
+        *PLAIN, "callbacks=early_stopping", "callbacks.early_stopping.patience=4", "scheduler=plateau",
         "scheduler.patience=0", "trainer.max_epochs=5", "optimizer.lr=0.2", "trainer.val_check_interval=0.4",
         "callbacks.best_checkpoint.save_on_train_epoch_end=null"),
     "a checkpoint every 8 steps, stochastic weight averaging": (
         *PLAIN, "+callbacks.last_checkpoint.every_n_train_steps=8", "+callbacks.swa.swa_epoch_start=1",
         "+callbacks.swa._target_=lightning.pytorch.callbacks.StochasticWeightAveraging", "+callbacks.swa.swa_lrs=0.05"),
-    "no checkpoints": (*SHORT, "callbacks=none", "model=resnet", "model.channels=[4]"),
+    "no checkpoints": (*SHORT[:-1], "callbacks=none", "model=small"),
 }  # fmt: skip
 
 
@@ -62,6 +72,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.made: dict[str, tuple[int, float]] = {}
         for name in ("mnist_lightning", "hydra_plugins"):
             (folder / name).symlink_to(PROJECT / name)
         shutil.copy(PROJECT / "train.py", folder)
@@ -69,7 +80,8 @@ class Lab:
         settings = (PROJECT / "pyproject.toml").read_text()
         (folder / "pyproject.toml").write_text(re.sub(r"(?m)^packages = \[\]", 'packages = ["faultynets"]', settings))
         (folder / "faultynets").mkdir()
-        (folder / "faultynets" / "noise.py").write_text(AUGMENTATION)
+        (folder / "faultynets" / "parts.py").write_text(OWN)
+        (folder / "conf" / "model" / "small.yaml").write_text("_target_: faultynets.parts.Small\n")
         self.env = environment(PYTHONPATH=str(folder), MNIST_LIGHTNING_KEY=str(folder / "key"))
 
     def start(self, *words: str, moment: int | None = None, **options: Any) -> warm.Process:
@@ -83,13 +95,25 @@ class Lab:
         output, errors = process.communicate(timeout)
         return process.wait(), output + errors
 
-    def undisturbed(self, kind: str) -> "Facts":
-        """Return what comes of a run of that kind, made at the first call."""
-        name = f"whole-{list(KINDS).index(kind)}"
-        if not (self.folder / name).exists():
-            status, said = self.run(*KINDS[kind], f"output_dir={name}")
+    def whole(self, kind: str) -> tuple[int, float]:
+        """Return how many moments an undisturbed run of that kind has, and how many seconds; made at the first call."""
+        if kind not in self.made:
+            name, started = f"whole-{list(KINDS).index(kind)}", time.monotonic()
+            status, said = self.run(*KINDS[kind], f"output_dir={name}", moment=0)
             assert status == 0, said
-        return Facts(self.folder / name)
+            moments = said.partition("moments:\n")[2].splitlines()
+            self.made[kind] = len(moments), time.monotonic() - started
+        return self.made[kind]
+
+    def moments(self, kind: str) -> int:
+        return self.whole(kind)[0]
+
+    def seconds(self, kind: str) -> float:
+        return self.whole(kind)[1]
+
+    def undisturbed(self, kind: str) -> "Facts":
+        self.whole(kind)
+        return Facts(self.folder / f"whole-{list(KINDS).index(kind)}")
 
     def finished(self, name: str, kind: str, most: int = 30) -> str | None:
         """Go on with a run until it has finished, and return what is wrong then, None where nothing is."""
@@ -112,7 +136,9 @@ class Facts:
         results = json.loads((run / "results.json").read_text())
         left_out = ("seconds",)
         epochs = [{name: of for name, of in epoch.items() if name not in left_out} for epoch in results["epochs"]]
-        self.found = {name: results.get(name) for name in ("status", "test", "val", "weights_sha256", "steps", "ended_by")}
+        self.found = {
+            name: results.get(name) for name in ("status", "test", "val", "weights_sha256", "steps", "ended_by")
+        }
         self.found |= {"epochs": epochs, "points": points(run), "litter": litter(run)}
         kept = {path.name: weights_in(path) for path in run.glob("checkpoints/*.ckpt")}
         self.found |= {"best": kept.get("best.ckpt"), "checkpoints": sorted(kept)}
