@@ -1,6 +1,5 @@
 """train.py as a whole: what a run shows, leaves behind, and survives."""
 
-import gc
 import json
 import re
 import resource
@@ -49,7 +48,6 @@ def fit(output_dir: Path, *overrides: str, figures: bool = False) -> dict[str, A
     build.everything(config)
     with Run.create(str(output_dir), config.name, config.seed) as run:
         compose.save(config, run)
-        gc.freeze()  # else the run looks for garbage among all that the tests have imported, which takes long
         train.train(config, run)
     return read(output_dir)
 
@@ -61,7 +59,6 @@ def go_on(output_dir: Path, *overrides: str) -> dict[str, Any]:
     run.results |= {"name": config.name, "seed": config.seed}
     build.everything(config, begins=run.checkpoint is None)
     with run:
-        gc.freeze()
         train.train(config, run)
     return read(output_dir)
 
