@@ -7,7 +7,7 @@ RUN := $(BIN)/python
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test browser-test attack-test lint format lock tensorboard bench seeds clean
+.PHONY: help setup train test browser-test attack-test fault-test lint format lock tensorboard bench seeds clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ browser-test: setup ## open the drawing page and TensorBoard in a real Chromium,
 
 attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by a real process; a quarter of an hour
 	@PYTHONPATH=tests:. $(RUN) -m attacks $(ARGS)
+
+fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six hundred times, and compare; half an hour
+	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m faults $(ARGS)
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check .

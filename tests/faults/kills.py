@@ -53,7 +53,7 @@ def kills(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
 def signals(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
     """Send a signal, or two, at any time."""
     draw = random.Random(seed)
-    ones = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+    ones = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGKILL]
     for number in range(many):
         kind = list(KINDS)[number % len(KINDS)]
         sent = (draw.choice(ones), *draw.choices(ones, k=int(draw.random() < 0.3)))

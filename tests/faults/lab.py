@@ -95,6 +95,14 @@ class Lab:
         output, errors = process.communicate(timeout)
         return process.wait(), output + errors
 
+    def program(self, *words: str, script: str) -> tuple[int, str]:
+        """Run code that is given the script's name and the words after it as sys.argv."""
+        before, code, *further = words
+        ended = warm.run(
+            [before, f"import sys; sys.argv = {[script, *further]!r}; {code}"], cwd=self.folder, env=self.env
+        )
+        return ended.returncode, ended.stdout + ended.stderr
+
     def whole(self, kind: str) -> tuple[int, float]:
         """Return how many moments an undisturbed run of that kind has, and how many seconds; made at the first call."""
         if kind not in self.made:

@@ -1,0 +1,168 @@
+"""Full disks, damaged files, two at once, clocks, locales, streams, directories that vanish, and sweeps."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from faults.kills import Case, numbers
+from faults.lab import KINDS, PLAIN, Facts, Lab
+from mnist_lightning.runs.run import LAST_CHECKPOINT, Run
+from mnist_lightning.runs.weights import weights_of
+
+KIND = "BatchNorm and dropout, Adam, one-cycle"
+CLOCK = "import runpy, sys, time; real = time.time; time.time = lambda: real() - 3600; runpy.run_path(sys.argv[0], run_name='__main__')"  # noqa: E501
+
+
+def interrupted(lab: Lab, kind: str = KIND) -> Path:
+    """Return a run that was killed in its third epoch."""
+    name = f"interrupted-{next(numbers)}"
+    template = lab.folder / "interrupted"
+    if not template.exists():
+        lab.run(*KINDS[kind], "output_dir=interrupted", moment=lab.moments(kind) * 2 // 3)
+    return shutil.copytree(template, lab.folder / name)
+
+
+def disks(lab: Lab, many: int) -> Iterator[Case]:
+    """Let files grow to some size only, as a full disk does; then there is room again."""
+
+    def full(kind: str, most: int) -> str | None:
+        name = f"full-{next(numbers)}"
+        limit = {resource.RLIMIT_FSIZE: (most, resource.RLIM_INFINITY)}
+        status, said = lab.run(*KINDS[kind], f"output_dir={name}", limits=limit)
+        if "Traceback" in said or status not in (0, 1):
+            return f"status {status}: {said[-500:]}"
+        return lab.finished(name, kind)
+
+    for number in range(many):
+        kind, most = list(KINDS)[number % len(KINDS)], int(300 * 1.9**number)
+        yield f"{kind}: {most:,} bytes a file", lambda kind=kind, most=most: full(kind, most)  # type: ignore[misc]
+
+
+def damage(lab: Lab, flips: int, cuts: int, resumes: int = 4, seed: int = 0) -> Iterator[Case]:
+    """Flip bits of the last checkpoint, and cut it off: the one before is taken, saying so."""
+    draw = random.Random(seed)
+
+    def damaged(is_cut: bool, goes_on: bool) -> str | None:
+        run = interrupted(lab)
+        last = run / LAST_CHECKPOINT
+        content = bytearray(last.read_bytes())
+        if is_cut:
+            del content[draw.randrange(len(content)) :]
+        else:
+            content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        last.write_bytes(content)
+        if goes_on:
+            status, said = lab.run(f"resume={run.name}")
+            if "last.ckpt is damaged: going on from" not in said:
+                return f"status {status}, not said: {said[-300:]}"
+            return lab.finished(run.name, KIND)
+        taken = Run.open(run).checkpoint
+        if taken is None or taken == last or weights_of(run)[0] == last:
+            return "it was not noticed"
+        shutil.rmtree(run)
+        return None
+
+    for number in range(flips + cuts):
+        is_cut, goes_on = number >= flips, number % (flips + cuts) < resumes or number >= flips + cuts - resumes
+        name = "cut off" if is_cut else "a bit flipped"
+        yield name, lambda is_cut=is_cut, goes_on=goes_on: damaged(is_cut, goes_on)  # type: ignore[misc]
+
+
+def surroundings(lab: Lab) -> Iterator[Case]:
+    """What is around a run: other processes, the clock, the locale, the streams, its directory, and what is tried."""
+
+    def two_at_once() -> str | None:
+        run = interrupted(lab)
+        both = [lab.start(f"resume={run.name}") for _ in range(2)]
+        ends = sorted((process.communicate(100)[1], process.wait()) for process in both)
+        statuses = sorted(status for _, status in ends)
+        return None if statuses in ([0, 2], [0, 0]) and not lab.finished(run.name, KIND) else f"{ends}"[-500:]
+
+    def clock() -> str | None:
+        run = interrupted(lab)
+        status, said = lab.program("-c", CLOCK, f"resume={run.name}", script=str(lab.folder / "train.py"))
+        return said[-500:] if status else lab.finished(run.name, KIND)
+
+    def cold(shell: str, **env: str) -> str | None:
+        run = interrupted(lab)
+        command = f"{sys.executable} {lab.folder / 'train.py'} resume={run.name} {shell}"
+        ended = subprocess.run(command, shell=True, cwd=lab.folder, env=lab.env | env, capture_output=True, text=True)
+        return ended.stderr[-500:] if ended.returncode else lab.finished(run.name, KIND)
+
+    def vanished() -> str | None:
+        name = f"vanished-{next(numbers)}"
+        process = lab.start(*KINDS[KIND], f"output_dir={name}")
+        while not (lab.folder / name / LAST_CHECKPOINT).exists():
+            time.sleep(0.005)
+        (lab.folder / name).rename(lab.folder / f"{name}-elsewhere")
+        said = process.communicate(100)[1]
+        shutil.rmtree(lab.folder / name, ignore_errors=True)
+        (lab.folder / f"{name}-elsewhere").rename(lab.folder / name)
+        return said[-500:] if "Traceback" in said else lab.finished(name, KIND)
+
+    def refused(*words: str) -> str | None:
+        """A finished run stays what it was, whatever is asked of it."""
+        lab.undisturbed(KIND)
+        run = shutil.copytree(lab.folder / f"whole-{list(KINDS).index(KIND)}", lab.folder / f"asked-{next(numbers)}")
+        before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.suffix != ".log"}
+        status, said = lab.run(*(word.format(run=run.name) for word in words))
+        after = {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.suffix != ".log"}
+        changed = [file.name for file in before.keys() | after.keys() if before.get(file) != after.get(file)]
+        changed = [name for name in changed if name != ".lock"]
+        return f"status {status}, changed {changed}: {said[-300:]}" if changed or "Traceback" in said else None
+
+    yield "two resumes at once", two_at_once
+    yield "the clock is put back an hour", clock
+    yield "a locale without UTF-8", lambda: cold("", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    yield "streams that are closed", lambda: cold(">&- 2>&-")
+    yield "no terminal and no reader", lambda: cold("</dev/null | cat > /dev/null")
+    yield "its directory is moved away while it runs", vanished
+    for words in (
+        ("resume={run}",), ("resume={run}", "trainer.max_epochs=9"), ("resume={run}", "trainer.max_epochs=1"),
+        ("resume={run}", "optimizer.lr=1"), ("output_dir={run}", *PLAIN), ("resume={run}/checkpoints/none.ckpt",),
+        ("resume={run}", "trainer.limit_train_batches=0.00001"), ("resume={run}", "trainer.accelerator=gpu"),
+    ):  # fmt: skip
+        yield f"a finished run: {' '.join(words[:2])}", lambda words=words: refused(*words)  # type: ignore[misc]
+
+
+def sweeps(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
+    """Kill a sweep as a whole, or the newest job alone; the same command goes on with it."""
+    draw = random.Random(seed)
+    words = ("-m", *PLAIN, "model=small", "seed=0,1", "trainer.max_epochs=2")
+
+    def killed(after: float, whole: bool) -> str | None:
+        name = f"sweep-{next(numbers)}"
+        command = [sys.executable, str(lab.folder / "train.py"), *words, f"hydra.sweep.dir={name}"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=lab.folder, env=lab.env, start_new_session=True, **quiet)  # type: ignore[call-overload]
+        time.sleep(after)
+        jobs = [int(line) for line in children(process.pid)]
+        for number in [*([process.pid] if whole else []), *jobs]:
+            os.kill(number, signal.SIGKILL)
+        process.wait()
+        for _ in range(3):
+            again = [*command[:2], f"resume={name}"] if (lab.folder / name / "sweep.json").exists() else command
+            if subprocess.run(again, cwd=lab.folder, env=lab.env, **quiet).returncode == 0:  # type: ignore[call-overload]
+                break
+        problems = []
+        for number in (0, 1):
+            single = lab.folder / f"single-{number}"
+            if not single.exists():
+                lab.run(*words[1:-2], f"seed={number}", words[-1], f"output_dir={single.name}")
+            problems.append(Facts(single).differences(Facts(lab.folder / name / f"{number}_seed={number}")))
+        return "; ".join(filter(None, problems)) or None
+
+    for number in range(many):
+        after, whole = draw.uniform(1, 20), bool(number % 2)
+        yield f"{'all' if whole else 'jobs'} after {after:.1f} s", lambda a=after, w=whole: killed(a, w)  # type: ignore[misc]
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if Path(f"/proc/{pid}").exists() else []
