@@ -100,6 +100,7 @@ def test_run_directory_is_complete(finished: Path) -> None:
         "results.json",
         "train.log",
         "checkpoints/last.ckpt",
+        "checkpoints/previous.ckpt",
         "checkpoints/best.ckpt",
         "seal.json",
         "figures/accuracy.svg",
@@ -450,7 +451,7 @@ def test_finished_run_has_nothing_left_to_do(program: Program, finished: Path) -
     before = (finished / "results.json").read_bytes()
     ended = program("train.py", f"resume={finished}")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "has its 3 epochs; for more, add trainer.max_epochs=N" in ended.stdout
+    assert "is finished: it has its 3 epochs. For more, add trainer.max_epochs=N" in ended.stdout
     assert (finished / "results.json").read_bytes() == before
 
 

@@ -105,7 +105,8 @@ class Run:
     @property
     def checkpoint(self) -> Path | None:
         """The checkpoint to go on from: the one that was named, else the latest one that is whole, if there is any."""
-        return self.named or checkpoint_of(self.directory)
+        last = self.directory / LAST_CHECKPOINT
+        return self.named or (last if self.is_trusted and last.exists() else checkpoint_of(self.directory))
 
     def __enter__(self) -> Self:
         if self.main_process:

@@ -81,7 +81,7 @@ class Resume(Callback):
         for place, logger in enumerate(run_loggers(trainer)):
             is_own = Path(logger.root_dir).resolve().is_relative_to(self.run.directory.resolve())
             kept = None if marks is None or not is_own else marks[place] if place < len(marks) else {}
-            logger.take_back(kept, step)
+            logger.take_back(kept, 0 if self.run.was_finished else step)  # there is more by now, where it had finished
 
     def on_train_start(self, trainer: Trainer, module: Any) -> None:
         self.has_trained = True

@@ -61,7 +61,8 @@ def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
 )
 def test_how_it_ended_is_recorded(tmp_path: Path, error: BaseException | None, status: str, noted: str | None) -> None:
     try:
-        with begun(tmp_path / "run"):
+        with begun(tmp_path / "run") as run:
+            run.save()
             assert json.loads((tmp_path / "run" / "results.json").read_text())["status"] == "running"
             if error:
                 raise error
@@ -69,7 +70,7 @@ def test_how_it_ended_is_recorded(tmp_path: Path, error: BaseException | None, s
         assert raised is error
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (results["status"], results["error"]) == (status, noted)
-    log = (tmp_path / "run" / "train.log").read_text()
+    log = (tmp_path / "run" / "train.log").read_text() if error else ""
     assert ("Traceback" in log) == isinstance(error, ValueError), "a traceback of a bug, none of anything else"
 
 
@@ -88,12 +89,13 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with (
-        begun(tmp_path / "run"),
-        pytest.raises(UsageError, match="is in use by another process"),
-        Run.open(tmp_path / "run", is_trusted=True),
-    ):
-        pass
+    with begun(tmp_path / "run") as run:
+        run.save()
+        with (
+            pytest.raises(UsageError, match="is in use by another process"),
+            Run.open(tmp_path / "run", is_trusted=True),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("place", ["nothing", "results.json/x.ckpt"])

@@ -129,22 +129,23 @@ def flipped(path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_found_and_the_one_before_taken(run: Path, made: Path, tmp_path: Path) -> None:
-    best = (run / "checkpoints" / "best.ckpt").read_bytes()
+    previous = (run / "checkpoints" / "previous.ckpt").read_bytes()
     flipped(run / "checkpoints" / "last.ckpt")
-    assert checkpoint_of(run) == run / "checkpoints" / "best.ckpt"
+    assert checkpoint_of(run) == run / "checkpoints" / "previous.ckpt"
     results = go_on(run, "trainer.max_epochs=3")
     assert (
-        f"{run}/checkpoints/last.ckpt is damaged: going on from {run}/checkpoints/best.ckpt"
+        f"{run}/checkpoints/last.ckpt is damaged: going on from {run}/checkpoints/previous.ckpt"
         in (run / "train.log").read_text()
     )
-    assert best != (run / "checkpoints" / "last.ckpt").read_bytes()
+    assert previous != (run / "checkpoints" / "last.ckpt").read_bytes()
     whole = shutil.copytree(made, tmp_path / "whole")
     assert results["weights_sha256"] == go_on(Path(whole), "trainer.max_epochs=3")["weights_sha256"]
 
 
 def test_a_checkpoint_of_another_run_is_damage(run: Path, tmp_path: Path) -> None:
     fit(tmp_path / "other", *QUICK, "seed=1")
-    (run / "checkpoints" / "best.ckpt").unlink()
+    for earlier in ("best", "previous"):
+        (run / "checkpoints" / f"{earlier}.ckpt").unlink()
     shutil.copy(tmp_path / "other" / "checkpoints" / "last.ckpt", run / "checkpoints" / "last.ckpt")
     with pytest.raises(RunError, match=r"last\.ckpt is damaged, and no earlier"):
         go_on(run, "trainer.max_epochs=3")
