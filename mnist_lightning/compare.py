@@ -39,7 +39,7 @@ def show(places: Sequence[Path], into: Path | None = None, metric: str = "accura
 
 
 def print_table(board: Leaderboard) -> None:
-    """Print the table. Where a terminal has no room, directories stand below; then settings share a column."""
+    """Print the table. Where a terminal has no room, directories stand below, for each row; then settings share one."""
     cells = board.cells()
     room = CONSOLE.width if CONSOLE.is_terminal else 10_000
     narrow = cells.iloc[:, :1].join(board.labels()).join(cells.iloc[:, -3 - len(board.stages) : -3])
@@ -50,7 +50,7 @@ def print_table(board: Leaderboard) -> None:
             break
     say("")
     say(table)
-    directories = cells.iloc[:, [0, -1]].agg("  ".join, axis="columns")[cells.iloc[:, 0] != ""]
+    directories = cells.iloc[:, 0].replace("", "–").str.rjust(len(str(len(cells)))) + "  " + cells.iloc[:, -1]
     say("" if columns is cells else "\n".join(["", *directories, ""]))
 
 

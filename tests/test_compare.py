@@ -2,10 +2,11 @@
 
 import csv
 import json
+import os
 import re
 import statistics
 from io import StringIO
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mnist_lightning.figures import of_run, of_sweep
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import experiment, varied
 from mnist_lightning.runs.run import Run
-from mnist_lightning.sweeps.found_runs import find
+from mnist_lightning.sweeps.found_runs import find, leads_on
 from mnist_lightning.sweeps.leaderboard import Leaderboard, lead
 from mnist_lightning.sweeps.sweep import Sweep
 from mnist_lightning.terminal import console
@@ -66,10 +67,11 @@ def test_seeds_are_folded_and_rows_are_ranked(tmp_path: Path) -> None:
     board = table(tmp_path)
     assert list(board.found.settings) == ["optimizer.lr"]
     cells = board.cells()
+    sds = statistics.stdev([97, 98]), statistics.stdev([91, 95, 96])
     assert list(cells) == ["rank", "lr", "test accuracy %", "status", "seconds", "first run"]
     assert cells.to_numpy().tolist() == [
-        ["1", "0.1", f"97.50 ± {statistics.stdev([97, 98]):.2f} (2)", "finished", "2.0", f"{tmp_path}/below/b0"],
-        ["2", "0.01", f"94.00 ± {statistics.stdev([91, 95, 96]):.2f} (3)", "finished", "2.0", f"{tmp_path}/a0"],
+        ["1", "0.1", f"97.50 ± {sds[0]:.2f} (2)", "finished", "2.0", f"{tmp_path}/below/b0 and 1 more"],
+        ["2", "0.01", f"94.00 ± {sds[1]:.2f} (3)", "finished", "2.0", f"{tmp_path}/a0 and 2 more"],
     ]
     ranked, ahead = board.notes
     assert "Ranked by TEST accuracy" in ranked
@@ -131,6 +133,26 @@ def test_data_sets_are_ranked_apart(tmp_path: Path) -> None:
     assert board.grid() is None, "two data sets share no heat map"
 
 
+def test_pictures_of_two_folders_are_two_data_sets(tmp_path: Path) -> None:
+    source = {"mnist": "mnist_lightning.datasets.mnist.MNIST", "folder": "mnist_lightning.datasets.folder.Folder"}
+    for number, (name, root) in enumerate([("mnist", "a"), ("mnist", "b"), ("folder", "cats"), ("folder", "dogs")]):
+        data = {"dataset": name, "source": {"_target_": source[name]}, "root": root}
+        make_run(tmp_path / f"{number}", 0.9 + number / 100, seed=number, config={"data": data})
+    board = table(tmp_path)
+    assert board.rows[["dataset", "rank", "n"]].to_numpy().tolist() == [
+        ["folder in cats", 1, 1], ["folder in dogs", 1, 1], ["mnist", 1, 2],
+    ]  # fmt: skip
+    assert "do not compare" in board.notes[0]
+
+
+def test_a_data_set_without_a_name_has_that_of_its_results(tmp_path: Path) -> None:
+    for rate in (0.1, 0.2):
+        make_run(tmp_path / f"{rate}", 0.9, dataset="shapes", config={**lr(rate), "data": {"dataset": None}})
+    board = table(tmp_path)
+    assert board.rows["dataset"].tolist() == ["shapes", "shapes"]
+    assert board.cells()["lr"].tolist() == ["0.1", "0.2"]
+
+
 def test_one_experiment_chooses_nothing(tmp_path: Path) -> None:
     make_run(tmp_path / "a", seed=0)
     make_run(tmp_path / "b", seed=1)
@@ -146,7 +168,7 @@ def test_the_same_seed_twice_counts_once(tmp_path: Path) -> None:
     make_run(tmp_path / "old", 0.90, started="2026-01-01T00:00:00+00:00")
     board = table(tmp_path)
     assert board.rows["values"].tolist() == [[96.0]]
-    assert board.cells()["run"].tolist() == [f"{tmp_path}/new"]
+    assert board.cells()["first run"].tolist() == [f"{tmp_path}/new and 1 more"]
 
 
 def test_every_status_is_named(tmp_path: Path) -> None:
@@ -241,6 +263,21 @@ def test_columns_are_causes_not_their_followers() -> None:
     assert varied([experiment(one) for one in (a, b, d)]) == ["optimizer", "optimizer.lr"]
 
 
+def test_settings_may_have_any_name_and_any_text(tmp_path: Path) -> None:
+    """Names of the table's own columns; texts that a figure took for a formula, or a terminal for a command."""
+    values = list(product((0.1, 0.2), ("$x^$", "\ud800\n\x1b[2J")))
+    for number, (mean, rank) in enumerate(values):
+        config = {"data": {"mean": mean}, "model": {"rank": rank}}
+        make_run(tmp_path / f"{number}", 0.9 + number / 100, config=config)
+    board = table(tmp_path)
+    grid = board.grid()
+    assert grid is not None
+    assert (list(grid.index), list(grid.columns)) == (["0.1", "0.2"], ["$x^$", r"\ud800\n\x1b[2J"])
+    assert grid.to_numpy() == pytest.approx(np.array([[90, 91], [92, 93]]))
+    assert len(compare.write(board, tmp_path)) == 4
+    assert r"| 1 | 0.2 | \ud800\n\x1b[2J | 93.00 |" in board.markdown()
+
+
 def test_a_list_is_varied_against_a_number(tmp_path: Path) -> None:
     for number, (channels, rate) in enumerate([([10, 20], 0.1), ([10, 20], 0.2), ([4, 8], 0.1), ([4, 8], 0.2)]):
         make_run(tmp_path / f"{number}", 0.9 + number / 100, config={**lr(rate), "model": {"channels": channels}})
@@ -288,7 +325,9 @@ DAMAGED = {
     "1.7 in results.json must be a number from 0 to 1": '{"status": "finished", "test": {"accuracy": 1.7}}',
     "inf in": '{"status": "finished", "test": {"accuracy": Infinity}}',
     "'0.9' in": '{"status": "finished", "test": {"accuracy": "0.9"}}',
-    "'accuracy'": '{"status": "finished", "test": {"right": 9}}',
+    "True in": '{"status": "finished", "test": {"accuracy": true}}',
+    "holds no accuracy": '{"status": "finished", "test": {"right": 9}}',
+    "test in results.json holds": '{"status": "finished", "test": "good"}',
     "0.5 in": '{"status": "finished", "seed": 0.5, "test": null}',
     "[1] in": '{"status": "finished", "total_seconds": [1], "test": null}',
     "no results of a run": '{"status": "finished", "epochs": 5}',
@@ -301,6 +340,10 @@ def test_what_is_damaged_or_foreign_is_skipped(tmp_path: Path, capsys: pytest.Ca
         (make_run(tmp_path / f"bad{number}") / "results.json").write_text(text)
     (make_run(tmp_path / "list") / "config.yaml").write_text("[1]")
     (make_run(tmp_path / "yaml") / "config.yaml").write_text("{")
+    (make_run(tmp_path / "wandb") / "config.yaml").write_text("{wandb_version: 1, lr: {value: 0.1}}")
+    (make_run(tmp_path / "pipe") / "results.json").unlink()
+    os.mkfifo(tmp_path / "pipe" / "results.json")
+    (tmp_path / "folder" / "results.json").mkdir(parents=True)
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.json").write_text("{}")
     found = find([tmp_path])
@@ -308,7 +351,8 @@ def test_what_is_damaged_or_foreign_is_skipped(tmp_path: Path, capsys: pytest.Ca
     for number, why in enumerate(DAMAGED):
         [line] = [line for line in found.skipped if line.startswith(f"{tmp_path}/bad{number} is skipped: ")]
         assert why.replace("NaN must be", "nan in results.json must be") in line
-    assert len(found.skipped) == len(DAMAGED) + 3
+    assert len(found.skipped) == len(DAMAGED) + 6
+    assert f"{tmp_path}/wandb is skipped: nothing in it says on what data it was trained" in found.skipped
     assert compare.main([str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert f"{tmp_path}/sweep is skipped: {tmp_path}/sweep/sweep.json can't be read" in said
@@ -330,6 +374,33 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (here / "up").symlink_to(tmp_path)
     make_run(here / "own", 0.95, seed=1)
     assert find([here]).runs["directory"].tolist() == [str(here / "again"), str(here / "own")]
+
+
+def test_a_link_to_a_whole_folder_of_runs_is_followed(tmp_path: Path) -> None:
+    make_run(tmp_path / "disk" / "runs" / "mnist-cnn" / "2026-01-01_00-00-00")
+    (tmp_path / "disk" / "pictures" / "a" / "b" / "c").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "old").symlink_to(tmp_path / "disk" / "runs")
+    (tmp_path / "here" / "data").symlink_to(tmp_path / "disk" / "pictures")
+    assert find([tmp_path / "here"]).runs["directory"].tolist() == [
+        f"{tmp_path}/here/old/mnist-cnn/2026-01-01_00-00-00"
+    ]
+    assert not leads_on(tmp_path / "here" / "data")
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path / "good")
+    make_run(tmp_path / "locked" / "run")
+    scandir = os.scandir
+
+    def refuse(folder: str) -> Any:
+        if str(folder).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    found = find([tmp_path])
+    assert (len(found.runs), found.skipped) == (1, [f"{tmp_path}/locked is skipped: Permission denied"])
 
 
 def test_a_job_on_another_disk_belongs_to_its_sweep(tmp_path: Path) -> None:
@@ -388,7 +459,18 @@ def test_nothing_is_broken_on_a_terminal(columns: int, tmp_path: Path, monkeypat
             settings = [f"channels={settings[0]}", f"lr={settings[1]}", f"weight_decay={settings[2]}"]
         for text in (*settings, f"{tmp_path}/{number}-0"):
             assert {text, f"{text},"} & set(words), text
-    assert said.count("80.00 ± 0.00 (2)") == said.count("90.00 ± 0.00 (2)") == 4
+    assert said.count("80.00 ± 0.00 (2)") == said.count("90.00 ± 0.00 (2)") == said.count("-0 and 1 more") == 4
+
+
+def test_rows_without_rank_are_named_on_a_narrow_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path / "best")
+    make_run(tmp_path / ("long" * 20), None, status="pruned", config=lr(0.5))
+    terminal = Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(console, "CONSOLE", terminal)
+    monkeypatch.setattr(compare, "CONSOLE", terminal)
+    compare.show([tmp_path])
+    said = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert f"\n1  {tmp_path}/best\n–  {tmp_path}/{'long' * 20}\n" in said
 
 
 def test_long_names_have_room_in_the_figure() -> None:

@@ -22,6 +22,7 @@ INK, MUTED, ACCENT = "#1f2933", "#7b8794", "#1f6feb"
 Fractions = NDArray[np.float32]  # 0 to 1
 
 matplotlib.rcParams["svg.hashsalt"] = "mnist-lightning"  # the same figure gives the same file
+matplotlib.rcParams["text.parse_math"] = False  # a name with $ in it is no formula
 
 
 def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:

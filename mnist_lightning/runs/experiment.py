@@ -8,7 +8,7 @@ from typing import Any
 GROUP_ORDER = ("data", "model", "optimizer", "scheduler", "trainer", "callbacks")
 # Where a run reads and writes, what is shown of it, and its seed change nothing in what is being compared.
 LEFT_OUT = (
-    "name", "seed", "output_dir", "resume", "experiment", "data.root", "data.search", "logger",
+    "name", "seed", "output_dir", "resume", "experiment", "data.search", "logger",
     "trainer.default_root_dir", "trainer.log_every_n_steps", "trainer.enable_progress_bar",
     "trainer.enable_model_summary", "callbacks.figures", "callbacks.progress", "callbacks.layer_table",
 )  # fmt: skip
@@ -32,6 +32,8 @@ def experiment(config: Mapping[str, Any]) -> dict[str, Any]:
     flat = flatten(config)
     if flat.get("data.seed") == flat.get("seed"):
         flat.pop("data.seed", None)
+    if str(flat.get("data.source")).startswith(("mnist_lightning.datasets.mnist.", "mnist_lightning.datasets.digits.")):
+        flat.pop("data.root", None)  # these are the same everywhere: MNIST's files by their md5
     left_out, inside = tuple(f"{name}." for name in LEFT_OUT), ("${output_dir}/", f"{flat.get('output_dir')}/")
     kept = {key: value for key, value in flat.items() if not f"{key}.".startswith(left_out)}
     return {key: value for key, value in kept.items() if not str(value).startswith(inside)}

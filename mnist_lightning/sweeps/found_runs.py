@@ -63,7 +63,7 @@ def find(places: Iterable[Path]) -> FoundRuns:
     jobs: dict[Path, Job] = {}
     read: dict[Path, tuple[dict[str, Any], dict[str, Any]]] = {}
     skipped: list[str] = []
-    for folder in [folder for place in places for folder in folders_below(place, seen)]:
+    for folder in [folder for place in places for folder in folders_below(place, seen, skipped)]:
         real = folder.resolve()
         try:
             if (folder / SWEEP_FILE).exists():
@@ -72,19 +72,26 @@ def find(places: Iterable[Path]) -> FoundRuns:
                 read[real] = read_run(folder, real in jobs and jobs[real].pruned)
         except (UsageError, OSError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
-    waiting = [job.directory for real, job in jobs.items() if not (real / "results.json").exists()]
+    waiting = [job.directory for job in jobs.values() if not os.path.lexists(job.directory / "results.json")]
     if not read and not waiting:
         why = " that can be read:" if skipped else ", that is no folder with a results.json"
         raise UsageError(f"{', '.join(map(str, places))}: no run in there{why}", *skipped)
     return FoundRuns(*tables(list(read.values())), waiting, skipped)
 
 
-def folders_below(place: Path, seen: set[Path]) -> Iterator[Path]:
-    """Yield a folder and all below it, runs behind links too, but none that is in `seen`, and none above it."""
+def folders_below(place: Path, seen: set[Path], skipped: list[str]) -> Iterator[Path]:
+    """Yield a folder and all below it, runs behind links too, but none that is in `seen`, and none above it.
+
+    A line is added to `skipped` for each that can't be read.
+    """
     if not place.exists():
         raise UsageError(f"{place} does not exist: name folders that hold runs")
     seen |= {place.resolve(), *place.resolve().parents}
-    for folder, names, _ in os.walk(place, followlinks=True):
+
+    def skip(error: OSError) -> None:
+        skipped.append(f"{error.filename} is skipped: {error.strerror}")
+
+    for folder, names, _ in os.walk(place, onerror=skip, followlinks=True):
         yield Path(folder)
         below = {Path(folder, name).resolve(): name for name in sorted(names, reverse=True)}
         names[:] = sorted(name for real, name in below.items() if real not in seen and leads_on(Path(folder, name)))
@@ -92,8 +99,9 @@ def folders_below(place: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def leads_on(folder: Path) -> bool:
-    """Return whether runs are looked for below a folder: of links, only in those to a run or a sweep."""
-    return not folder.is_symlink() or any((folder / name).exists() for name in ("results.json", SWEEP_FILE))
+    """Return whether runs are looked for below a folder: of links, only in those to runs, or a folder of such."""
+    names = [f"{'*/' * depth}{name}" for depth in range(3) for name in ("results.json", SWEEP_FILE)]
+    return not folder.is_symlink() or any(any(folder.glob(name)) for name in names)
 
 
 def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -105,9 +113,14 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
         status = "pruned"
     elif status == "running" and not is_in_use(directory):
         status = "killed"
+    dataset = settings.get("data.dataset") or results.get("dataset")
+    if status == "finished" and not dataset:
+        raise ValueError("nothing in it says on what data it was trained")
+    if dataset and (root := settings.get("data.root")):  # pictures of another folder are another data set
+        dataset = f"{dataset} in {root}"
     row = {
         "directory": str(directory),
-        "dataset": str(settings["data.dataset"]) if "data.dataset" in settings else None,
+        "dataset": str(dataset) if dataset else None,
         "seed": number(results.get("seed"), int),
         "status": status,
         "epochs": len(results.get("epochs", [])),
@@ -117,7 +130,9 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
     }
     for stage in ("val", "test"):
         measured = results.get(stage) or {"accuracy": None}
-        for name, value in {"accuracy": measured["accuracy"], **measured}.items():
+        if not isinstance(measured, dict) or "accuracy" not in measured:
+            raise ValueError(f"{stage} in results.json holds no accuracy")
+        for name, value in measured.items():
             kinds = {"accuracy": {"most": 1}, "errors": {"kind": int}}
             row[f"{stage}_{name}"] = number(value, **kinds.get(name, {"least": -(2**53)}))  # type: ignore[arg-type]
     return row | {key: str(results.get(key) or "") for key in ("name", "started", "error")}, settings
@@ -125,7 +140,7 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
 
 def number(value: Any, kind: Any = int | float, least: float = 0, most: float = 2**53) -> Any:
     """Return a number of results.json, or None where there is none; raise ValueError for anything else, as NaN."""
-    if value is not None and not (isinstance(value, kind) and least <= value <= most):
+    if value is not None and not (isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most):
         raise ValueError(f"{value!r} in results.json must be a number from {least} to {most}")
     return value
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, printable
 from mnist_lightning.runs.experiment import short_names
 from mnist_lightning.runs.files import read_end
 from mnist_lightning.sweeps.found_runs import FoundRuns
@@ -62,7 +62,8 @@ class Leaderboard:
         )  # fmt: skip
         rows = self.found.runs.groupby("experiment").agg(
             dataset=("dataset", "first"), status=("status", counted), first=("directory", "first"),
-            runs=("directory", joined), recipe=("experiment_name", lambda names: joined(names.dropna().unique())),
+            runs=("directory", joined), count=("directory", "size"),
+            recipe=("experiment_name", lambda names: joined(names.dropna().unique())),
         )  # fmt: skip
         rows = rows.join(finished)
         rows["run"] = rows["run"].fillna(rows.pop("first"))
@@ -125,7 +126,7 @@ class Leaderboard:
         return self.rows.assign(settings=[", ".join(map("=".join, row)) for row in rows])["settings"]
 
     def cells(self) -> "pd.DataFrame":
-        """Return the table as texts: rank, recipe, settings, the metric, status, seconds, the first run's directory."""
+        """Return the table as texts: rank, recipe, settings, the metric, status, seconds, where the runs are."""
         import pandas as pd
 
         rows = self.rows
@@ -138,10 +139,11 @@ class Leaderboard:
             measured[f"{stage} {self.metric}{self.unit}"] = texts
         measured["status"] = rows["status"]
         measured["seconds"] = rows["seconds"].map("{:.1f}".format, "ignore")
-        measured["first run" if has_seeds else "run"] = rows["run"]
+        others = rows["count"].sub(1).map(lambda more: f" and {more} more" * (more > 0))
+        measured["first run" if others.any() else "run"] = rows["run"] + others
         recipes = rows[["recipe"]].set_axis(["experiment"], axis="columns") if rows["recipe"].any() else None
         cells = pd.concat([rows["rank"], recipes, self.settings(), measured], axis="columns").astype(object)
-        return cells.map(str).where(cells.notna(), "")
+        return cells.map(lambda cell: printable(str(cell))).where(cells.notna(), "")
 
     def markdown(self) -> str:
         """Return the table, how it is ranked, and the runs without a result."""
@@ -168,8 +170,9 @@ class Leaderboard:
             return None
         down, across = ([shown(value, 15) for value in in_order(values.loc[rows.index, key])] for key in values)
         texts = self.settings(digits=15).loc[rows.index]
-        texts["mean"] = self.scale * rows[self.column(self.stages[0], "mean")]
-        grid = texts.pivot_table("mean", *texts.columns[:2]).reindex(index=down, columns=across)
+        means = self.scale * rows[self.column(self.stages[0], "mean")]
+        grid = means.groupby([column for _, column in texts.items()]).mean().unstack()
+        grid = grid.reindex(index=down, columns=across)
         return grid if min(grid.shape) > 1 and grid.size == len(rows) and grid.notna().all(axis=None) else None
 
     def is_number(self, column: str) -> bool:
@@ -236,7 +239,7 @@ def shown(value: Any, digits: int = 4) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.{digits}g}"
-    return "–" if value is None else str(value)
+    return "–" if value is None else printable(str(value))
 
 
 def in_order(values: "pd.Series") -> list[Any]:
