@@ -7,10 +7,10 @@ RUN := $(BIN)/python
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test browser-test attack-test fault-test lint format lock tensorboard bench seeds clean
+.PHONY: help setup train test browser-test attack-test fault-test mutation-test lint format lock tensorboard bench seeds clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## install what is missing into .venv, as requirements.lock says
 
@@ -38,6 +38,9 @@ attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by
 
 fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six hundred times, and compare; half an hour
 	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m faults $(ARGS)
+
+mutation-test: setup ## put 40 small faults into each of nine modules, and see which the tests notice; ARGS="measures seal" for some
+	@PYTHONPATH=. $(RUN) tests/mutations.py $(ARGS)
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check .

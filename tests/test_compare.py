@@ -23,7 +23,7 @@ from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import experiment, varied
 from mnist_lightning.runs.run import Run
 from mnist_lightning.sweeps.found_runs import find, leads_on
-from mnist_lightning.sweeps.leaderboard import Leaderboard, lead
+from mnist_lightning.sweeps.leaderboard import Leaderboard
 from mnist_lightning.sweeps.sweep import Sweep
 from mnist_lightning.terminal import console
 
@@ -83,24 +83,6 @@ def test_seeds_are_folded_and_rows_are_ranked(tmp_path: Path) -> None:
     for seed, accuracy in enumerate((0.94, 0.945, 0.95)):
         make_run(tmp_path / f"c{seed}", accuracy, seed=seed, config=lr(0.2))
     assert "more than chance" in table(tmp_path).notes[1]
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [([0.97, 0.98], [0.91, 0.95, 0.96]), ([0.16, 0.16, 0.15], [0.1, 0.15]), ([0.5, 0.6], [0.4, 0.41])],
-)
-def test_lead_equals_scipy(first: list[float], second: list[float]) -> None:
-    moments = [(statistics.mean(values), statistics.stdev(values), len(values)) for values in (first, second)]
-    test = ttest_ind(first, second, equal_var=False)
-    error = 100 * (statistics.mean(first) - statistics.mean(second)) / test.statistic
-    assert f" ± {error:.2f} points" in (said := lead(moments[0], moments[1]))
-    assert f"p = {test.pvalue:.2g})" in said
-
-
-def test_lead_of_seeds_that_are_all_alike() -> None:
-    assert "0.00 points ahead; the seeds of each do not differ" in lead((0.9, 0, 2), (0.9, 0, 3))
-    assert lead((0.9, 0, 2), (0.8, 0, 2)).endswith("do not differ, so there is nothing to test.")
-    assert lead((0.9, float("nan"), 1), (0.8, 0, 2)).startswith("10.00 points ahead; whether by chance")
 
 
 def test_validation_ranks_where_all_have_it(tmp_path: Path) -> None:

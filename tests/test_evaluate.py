@@ -1,4 +1,4 @@
-"""The evaluation against hand-made counts, scikit-learn and torchmetrics, and the command against results.json."""
+"""The command that evaluates against results.json, and what it draws."""
 
 import json
 import shutil
@@ -10,12 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from sklearn.metrics import precision_recall_fscore_support
 from test_train import fit, read
-from torchmetrics.functional.classification import (
-    multiclass_calibration_error,
-    multiclass_precision_recall_curve,
-)
 
 from mnist_lightning import evaluate, load_run
 from mnist_lightning.config import compose
@@ -28,62 +23,11 @@ from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.weights import weights_sha256
 
 
-@pytest.fixture(scope="module")
-def random_evaluation() -> Evaluation:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 10, (3000,), generator=generator)
-    logits = torch.randn(3000, 10, generator=generator) + 2 * F.one_hot(labels, 10)
-    return Evaluation(logits, labels)
-
-
-def test_counts_by_hand() -> None:
-    logits = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 2, 1], [0, 0, 9], [1, 0, 0]])
-    evaluation = Evaluation(logits, torch.tensor([0, 1, 2, 2, 2]))
-    assert evaluation.counts == {
-        "accuracy": 3 / 5, "errors": 2, "total": 5,
-        "loss": pytest.approx(F.cross_entropy(logits, torch.tensor([0, 1, 2, 2, 2])).item()),
-    }  # fmt: skip
-    assert evaluation.confusion.tolist() == [[1, 0, 0], [0, 1, 0], [1, 1, 1]]
-    assert evaluation.most_confused() == [
-        {"true": 2, "predicted": 0, "count": 1},
-        {"true": 2, "predicted": 1, "count": 1},
-    ]
-    assert evaluation.most_confident_errors(9).tolist() == [2, 4], "by the probability of the wrong answer"
-    assert evaluation.most_confident_errors(1).tolist() == [2]
-
-
-def test_per_class_equals_scikit_learn(random_evaluation: Evaluation) -> None:
-    expected = precision_recall_fscore_support(random_evaluation.labels, random_evaluation.predicted)
-    rows = random_evaluation.per_class()
-    for name, values in zip(("precision", "recall", "f1", "images"), expected, strict=True):
-        np.testing.assert_allclose([row[name] for row in rows], values, rtol=1e-6)
-
-
 @pytest.fixture
 def deterministic() -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
-
-
-def test_precision_and_recall_equal_torchmetrics(random_evaluation: Evaluation) -> None:
-    expected = multiclass_precision_recall_curve(
-        random_evaluation.probabilities, random_evaluation.labels, 10, thresholds=101
-    )
-    for ours, theirs in zip(random_evaluation.precision_recall(), expected[:2], strict=True):
-        assert ours.shape == (10, 102)
-        torch.testing.assert_close(ours, theirs, equal_nan=True)
-
-
-def test_precision_and_recall_by_hand() -> None:
-    """Probabilities 0.9, 0.6 and 0.2 of class 0, of which the first and the last are right; at 0, 0.5 and 1."""
-    probabilities = torch.tensor([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.8, 0]])
-    nan = float("nan")
-    precision, recall = Evaluation(probabilities.log(), torch.tensor([0, 1, 0])).precision_recall(thresholds=3)
-    torch.testing.assert_close(
-        precision[0], torch.tensor([2 / 3, 1 / 2, nan, 1]), equal_nan=True
-    )  # at 0, 0.5, 1, beyond
-    torch.testing.assert_close(recall[0], torch.tensor([1, 1 / 2, 0, 0]))
 
 
 def test_deterministic_pytorch_needs_no_more_memory(deterministic: None) -> None:
@@ -94,23 +38,6 @@ def test_deterministic_pytorch_needs_no_more_memory(deterministic: None) -> None
     assert len(drawn) == 4
     precision, recall = evaluation.precision_recall()
     assert precision[:, 50:100].eq(1).all() and recall[:, 50:100].eq(1).all()
-
-
-def test_calibration_equals_torchmetrics(random_evaluation: Evaluation) -> None:
-    for bins in (10, 15):
-        expected = multiclass_calibration_error(
-            random_evaluation.probabilities, random_evaluation.labels, 10, n_bins=bins
-        )
-        reliability = random_evaluation.reliability(bins)
-        assert reliability.expected_error == pytest.approx(expected.item(), abs=1e-6)
-        assert int(reliability.counts.sum()) == 3000
-
-
-def test_calibration_by_hand() -> None:
-    """Four answers of confidence 0.9, of which one is wrong: 0.15 apart."""
-    logits = torch.tensor([[9.0, 1.0]]).log().expand(4, 2)
-    reliability = Evaluation(logits, torch.tensor([0, 0, 0, 1])).reliability(bins=10)
-    assert reliability.expected_error == pytest.approx(0.15, abs=1e-6)
 
 
 @pytest.fixture(scope="module")

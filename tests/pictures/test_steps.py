@@ -1,0 +1,229 @@
+"""The steps that prepare a picture, each by hand: exact pixels in, exact pixels out."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnist_lightning.pictures import prepare as steps
+from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
+
+SEVEN = np.zeros((20, 12), bool)  # as high as a digit of MNIST: nothing is to be scaled
+SEVEN[:3], SEVEN[3:, 8:10], SEVEN[10, 4:], SEVEN[19, 5:] = True, True, True, True  # with a bar, on a foot
+
+
+def on_sheet(form: NDArray[np.bool_], ink: int, paper: int) -> NDArray[np.uint8]:
+    sheet = np.full((60, 70), paper, np.uint8)
+    sheet[30 : 30 + form.shape[0], 10 : 10 + form.shape[1]][form] = ink
+    return sheet
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(0, 255), (255, 0), (40, 200)])
+@pytest.mark.parametrize("form", [SEVEN, SEVEN.T, SEVEN[::-1]], ids=["upright", "lying", "upside down"])
+def test_a_digit_of_the_right_size_comes_out_pixel_by_pixel(form: NDArray[np.bool_], ink: int, paper: int) -> None:
+    expected = np.zeros((28, 28), np.uint8)
+    top, left = (round(14 - places.mean()) for places in np.nonzero(form))
+    expected[top : top + form.shape[0], left : left + form.shape[1]][form] = 255
+    assert np.array_equal(prepare(on_sheet(form, ink, paper)), expected)
+
+
+def test_a_digit_whose_mass_is_at_its_side_stays_within_the_image() -> None:
+    form = np.zeros((20, 20), bool)
+    form[:, :3] = form[:1] = True  # centred by its mass, it would begin at 10 and end beyond 28
+    prepared = prepare(on_sheet(form, 0, 255))
+    assert np.flatnonzero(prepared.max(axis=0)).tolist() == list(range(8, 28))
+    prepared = prepare(on_sheet(form[::-1, ::-1], 0, 255))
+    assert np.flatnonzero(prepared.max(axis=0)).tolist() == list(range(20))
+
+
+def test_a_thin_line_keeps_one_pixel_and_its_full_ink() -> None:
+    sheet = np.full((500, 300), 255, np.uint8)
+    sheet[50:450, 100:103] = 0
+    prepared = prepare(sheet)
+    assert np.flatnonzero(prepared.max(axis=0)).tolist() == [14]
+    assert np.flatnonzero(prepared[:, 14]).tolist() == list(range(4, 24)) and prepared.max() == 255
+
+
+def written(picture: Image.Image, kind: str = "PNG", **options: object) -> io.BytesIO:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    file.seek(0)
+    return file
+
+
+def test_a_large_picture_is_averaged_down_to_512() -> None:
+    columns = np.tile(np.array([0, 100], np.uint8), (600, 512))  # 1024 wide
+    read = read_picture(written(Image.fromarray(columns)))
+    assert (read.shape, read.dtype) == ((300, 512), np.uint8)
+    assert np.unique(read).tolist() == [50]
+    assert read_picture(written(Image.new("L", (512, 30), 9))).shape == (30, 512)
+
+
+def test_the_most_that_is_read() -> None:
+    picture = Image.new("L", (10, 10), 9)
+    assert read_picture(written(picture), most_pixels=100).shape == (10, 10)
+    with pytest.raises(PictureError, match="more than 99 pixels: make it smaller"):
+        read_picture(written(picture), most_pixels=99)
+
+
+def test_files_are_neither_empty_nor_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "MOST_BYTES", 10)
+    file = tmp_path / "file"
+    file.write_bytes(b"0123456789")
+    assert (
+        steps.read_bytes(file)
+        == steps.read_bytes(str(file))
+        == steps.read_bytes(io.BytesIO(b"0123456789"))
+        == b"0123456789"
+    )
+    for content, why in ((b"0123456789a", "more than 10 bytes: make it smaller"), (b"", "empty: there is nothing")):
+        with pytest.raises(PictureError, match=why):
+            steps.read_bytes(io.BytesIO(content))
+    with pytest.raises(PictureError, match="a folder without pictures"):
+        steps.read_bytes(tmp_path)
+    with pytest.raises(PictureError, match="No such file or directory"):
+        steps.read_bytes(tmp_path / "nowhere")
+
+
+def test_what_is_no_picture_is_said() -> None:
+    whole = written(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))).getvalue()
+    with pytest.raises(PictureError, match=r"^damaged: "):
+        read_picture(io.BytesIO(whole[:2000]))
+    with pytest.raises(PictureError, match="not a picture that can be read"):
+        read_picture(io.BytesIO(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"))
+    with pytest.raises(PictureError, match="not a picture that can be read"):
+        read_picture(io.BytesIO(whole), formats=["JPEG"])
+    assert read_picture(io.BytesIO(whole), formats=["PNG"]).shape == (64, 64)
+
+
+def test_a_photograph_taken_sideways_is_turned() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned to the right
+    file = written(Image.fromarray(np.array([[0, 90, 255]], np.uint8)), exif=exif)
+    assert read_picture(file).tolist() == [[0], [90], [255]]
+
+
+def test_pictures_in_colour_are_fitted_to_a_shape() -> None:
+    flag = np.zeros((20, 60, 4), np.uint8)
+    flag[..., 3] = 255
+    flag[:, :20], flag[:, 40:] = (255, 0, 0, 255), (0, 0, 255, 255)  # at the sides, and cut off
+    flag[:10, 20:40] = 0  # transparent
+    in_colour = read_picture(written(Image.fromarray(flag)), shape=(3, 10, 10))
+    assert in_colour.shape == (3, 10, 10) and in_colour.flags.c_contiguous
+    assert (in_colour[:, 2, 5].tolist(), in_colour[:, 7, 5].tolist()) == ([255] * 3, [0] * 3)
+    in_grey = read_picture(written(Image.fromarray(flag)), shape=(1, 20, 60))
+    assert in_grey.shape == (20, 60)
+    assert (in_grey[0, 5], in_grey[0, 30], in_grey[19, 30], in_grey[19, 55]) == (76, 255, 0, 29)
+    deep = Image.fromarray(np.full((20, 20), 24576, np.uint16))
+    assert np.unique(read_picture(written(deep), shape=(3, 10, 10))).tolist() == [191]
+    with pytest.raises(PictureError, match="takes images of 2 channels"):
+        read_picture(written(deep), shape=(2, 10, 10))
+
+
+def test_pictures_of_a_folder_are_found_in_order(tmp_path: Path) -> None:
+    for name in ("b.png", "a/2.JPG", "a/1.jpeg", ".hidden.png", "notes.txt", "folder.png/c.bmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = [str(path.relative_to(tmp_path)) for path in steps.files_below(tmp_path)]
+    assert found == ["a/1.jpeg", "a/2.JPG", "b.png", "folder.png/c.bmp"]
+
+
+@pytest.mark.parametrize(
+    ("values", "greys"),
+    [
+        ([[0.0, 0.5, 1.0]], [[0, 128, 255]]),
+        ([[-1.0, 0.0, 1.0]], [[0, 128, 255]]),
+        ([[0.0, 3.0, 4.0]], [[0, 191, 255]]),
+        ([[2.0, 3.0, 3.0]], [[128, 191, 191]]),
+        ([[0.0, 0.0, 0.0]], [[0, 0, 0]]),
+        ([[0, 100, 200]], [[0, 100, 199]]),
+    ],
+)
+def test_whole_and_broken_numbers_become_greys(values: list[list[float]], greys: list[list[int]]) -> None:
+    """They are stretched to the next power of two, not to their own range: an even picture stays even."""
+    array = np.array(values, np.int32 if isinstance(values[0][0], int) else np.float32)
+    assert np.asarray(steps.on_paper(Image.fromarray(array))).tolist() == greys
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(128, 255), (129, 0)])
+def test_paper_behind_what_is_transparent_is_unlike_the_ink(ink: int, paper: int) -> None:
+    pixels = np.array([[[ink, ink, ink, 255], [255 - ink, 0, 9, 0]]], np.uint8)
+    assert np.asarray(steps.on_paper(Image.fromarray(pixels))).tolist() == [[ink, paper]]
+
+
+def halves(left: object, right: object, mode: str = "RGB") -> Image.Image:
+    picture = Image.new(mode, (128, 64), left)  # type: ignore[arg-type]
+    picture.paste(right, (64, 0, 128, 64))  # type: ignore[arg-type]
+    return picture
+
+
+def test_the_colour_that_shows_most_is_taken_where_grey_shows_little() -> None:
+    assert steps.spread(halves(100, 137, "L")) == 37
+    assert np.unique(np.asarray(steps.on_paper(halves((100, 0, 0), (205, 0, 0))))).tolist() == [100, 205], (
+        "greys 31 apart"
+    )
+    assert np.unique(np.asarray(steps.on_paper(halves((100, 0, 0), (209, 0, 0))))).tolist() == [30, 62], (
+        "greys 32 apart"
+    )
+    assert np.unique(np.asarray(steps.on_paper(halves(100, 105, "L")))).tolist() == [100, 105]
+
+
+def test_arithmetic_is_done_on_at_most_a_thousand_pixels_a_side() -> None:
+    sizes = {side: steps.shrunk(Image.new("L", (side, 2))).size[0] for side in (100, 512, 1023, 1024, 2000)}
+    assert sizes == {100: 100, 512: 512, 1023: 1023, 1024: 512, 2000: 667}
+
+
+def test_the_outermost_pixels() -> None:
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert sorted(steps.border(grey).tolist()) == [0, 0, 1, 2, 3, 3, 4, 7, 8, 8, 9, 10, 11, 11]
+
+
+@pytest.mark.parametrize("deviation", [3, 10])
+def test_grain_is_the_deviation_of_noise(deviation: int) -> None:
+    noise = np.random.default_rng(0).normal(128, deviation, (200, 200)).round().clip(0, 255).astype(np.uint8)
+    assert steps.grain(noise) == pytest.approx(deviation, rel=0.1)
+    assert steps.grain(np.array([[0, 10, 20, 30]], np.uint8)) == pytest.approx(10 / (0.6745 * 2**0.5))
+    assert steps.grain(np.array([[7, 7, 7, 200]], np.uint8)) == 0
+
+
+def test_ink_within_a_thirtieth_of_the_border_is_not_inside() -> None:
+    for row, column, is_so in ((3, 50, True), (2, 50, False), (56, 50, True), (57, 50, False), (30, 3, False)):
+        ink = np.zeros((60, 90), np.float32)
+        ink[row, column] = 0.5
+        assert steps.is_inside(ink) == is_so, (row, column)
+    ink = np.zeros((60, 90), np.float32)
+    ink[30, 4] = ink[30, 85] = 1
+    assert steps.is_inside(ink)
+    ink[30, 86] = 0.1
+    assert not steps.is_inside(ink)
+
+
+def test_specks_are_less_than_a_tenth_of_the_largest_part() -> None:
+    ink = np.zeros((40, 40), np.float32)
+    ink[10:15, 10:14] = 1  # 20 of ink
+    ink[15, 14] = 0.5  # it touches by a corner
+    ink[30, 30:32] = 1  # 2: a tenth of 20.5 is more
+    kept = steps.digit_only(ink)
+    assert kept.sum() == 20.5 and kept.dtype == np.float32
+    ink[30, 32] = 0.125
+    assert steps.digit_only(ink).sum() == 20.5 + 2.125
+
+
+def test_a_table_runs_along_most_of_a_side() -> None:
+    ink = np.zeros((40, 50), np.float32)
+    ink[:2, :40] = 1  # four fifths of the upper side: 80
+    ink[20:22, 20:22] = 1  # the digit: 4
+    assert steps.digit_only(ink).sum() == 4
+    ink[:2, 39] = 0
+    assert steps.digit_only(ink).sum() == 78, "less of the side: the largest part, and the other is a speck"
+    ink[:2, 39], ink[20:22, 20:22] = 1, 0
+    ink[20, 20] = 1  # beside it there is next to nothing
+    assert steps.digit_only(ink).sum() == 80
+    for turned in (ink, ink[::-1], ink.T, ink.T[:, ::-1]):
+        with_digit = turned.copy()
+        with_digit[19:23, 19:31] = 0
+        with_digit[20:22, 20:22] = 1
+        assert steps.digit_only(with_digit).sum() == 4
