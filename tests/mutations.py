@@ -37,7 +37,11 @@ TESTS = {  # of each module: what pytest is given, the quick ones first
     "evaluation/measures.py": ["tests/evaluation/test_measures.py"],
     "pictures/prepare.py": ["tests/pictures/test_steps.py", "tests/pictures/test_prepare.py"],
 }
-UNSEEN: dict[tuple[str, str], str] = {}  # faults that nobody could notice: (before, after), and why
+UNSEEN = {  # faults that nobody could notice: module, what is in the line, the change; and why
+    ("evaluation/measures.py", "strict=True", "True -> False"): "they are of equal lengths",
+    ("evaluation/measures.py", "stable=True", "True -> False"): "PyTorch's sort on a CPU is stable either way",
+    ("pictures/prepare.py", "max(small.max(), 1)", "1 -> 2"): "some pixel of a digit that was found has more ink",
+}
 
 TURNED: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.Gt], ast.LtE: [ast.Lt, ast.GtE], ast.Gt: [ast.GtE, ast.Lt], ast.GtE: [ast.Gt, ast.LtE],
@@ -50,14 +54,11 @@ TURNED: dict[type, list[type]] = {
 
 @dataclass
 class Fault:
-    """One field of one node of a module, with another value."""
+    """One node of a module with another value in one of its fields: in which line, from what to what, the source."""
 
-    node: Any
-    field: str
-    value: Any
     line: int
-    change: tuple[str, str] = ("", "")
-    source: str = ""
+    change: str
+    source: str
 
 
 def faults(source: str) -> list[Fault]:
@@ -68,8 +69,8 @@ def faults(source: str) -> list[Fault]:
         for field, value in alternatives(node):
             before, kept = ast.unparse(node), getattr(node, field)
             setattr(node, field, value)
-            change = (before.split("\n")[0], ast.unparse(node).split("\n")[0])
-            found.append(Fault(node, field, value, line, change, ast.unparse(tree)))
+            change = " -> ".join(text.split("\n")[0] for text in (before, ast.unparse(node)))
+            found.append(Fault(line, change, ast.unparse(tree)))
             setattr(node, field, kept)
     return found
 
@@ -161,10 +162,14 @@ def check(module: str, copies: "SimpleQueue[Path]") -> tuple[int, int, int, floa
 
     with ThreadPoolExecutor(COPIES) as pool:
         missed = [fault for fault, is_so in zip(sample, pool.map(is_missed, sample), strict=True) if is_so]
+    unseen = 0
     for fault in sorted(missed, key=lambda fault: fault.line):
-        why = UNSEEN.get(fault.change, "MISSED")
-        print(f"{path}:{fault.line}: {' -> '.join(fault.change)}: {why}", flush=True)
-    unseen = sum(fault.change in UNSEEN for fault in missed)
+        text = source.split("\n")[fault.line - 1].strip()
+        known = [
+            why for (of, part, change), why in UNSEEN.items() if (of, change) == (module, fault.change) and part in text
+        ]
+        unseen += bool(known)
+        print(f"{path}:{fault.line}: {fault.change}: {known[0] if known else 'MISSED'}\n    {text}", flush=True)
     return len(sample), len(sample) - len(missed), unseen, time.monotonic() - began
 
 
@@ -189,7 +194,7 @@ def main(wanted: Sequence[str]) -> int:
     for module, (tried, noticed, unseen, seconds) in rows.items():
         missed = tried - noticed - unseen
         print(f"{module:<28}{tried:>8}{noticed:>9}{unseen:>8}{missed:>8}{seconds:>9.0f}")
-    return int(any(noticed < tried * ENOUGH / SAMPLE for tried, noticed, *_ in rows.values()))
+    return int(any(noticed + unseen < tried * ENOUGH / SAMPLE for tried, noticed, unseen, _ in rows.values()))
 
 
 if __name__ == "__main__":

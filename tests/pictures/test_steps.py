@@ -201,6 +201,17 @@ def test_ink_within_a_thirtieth_of_the_border_is_not_inside() -> None:
     assert not steps.is_inside(ink)
 
 
+def test_a_few_darker_pixels_are_not_what_the_ink_is_measured_by() -> None:
+    """Of 28×28 pixels one may be darker than the ink. With two of them, the ink has 155 of 255, of which 0.25 to 0.75
+    of full contrast are 0 to 1."""
+    sheet = np.full((28, 28), 255, np.uint8)
+    sheet[8:20, 12:16] = 100
+    sheet[12, 13] = 0
+    assert np.unique(steps.find_ink(sheet)).tolist() == [0, 1]
+    sheet[15, 14] = 0
+    assert np.unique(steps.find_ink(sheet)) == pytest.approx([0, (155 / 255 - 0.25) / 0.5, 1])
+
+
 def test_specks_are_less_than_a_tenth_of_the_largest_part() -> None:
     ink = np.zeros((40, 40), np.float32)
     ink[10:15, 10:14] = 1  # 20 of ink
@@ -210,6 +221,8 @@ def test_specks_are_less_than_a_tenth_of_the_largest_part() -> None:
     assert kept.sum() == 20.5 and kept.dtype == np.float32
     ink[30, 32] = 0.125
     assert steps.digit_only(ink).sum() == 20.5 + 2.125
+    ink[15, 14] = ink[30, 32] = 0
+    assert steps.digit_only(ink).sum() == 22, "exactly a tenth"
 
 
 def test_a_table_runs_along_most_of_a_side() -> None:
