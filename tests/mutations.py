@@ -35,6 +35,10 @@ LIBRARIES = (
 TESTS = {  # of each module: what pytest is given, the quick ones first
     "sweeps/leaderboard.py": ["tests/sweeps/test_leaderboard.py", "tests/test_compare.py", "-k", "not help"],
     "evaluation/measures.py": ["tests/evaluation/test_measures.py"],
+    "data.py": ["tests/test_data.py", "tests/test_module.py"],
+    "module.py": ["tests/test_module.py"],
+    "runs/seal.py": ["tests/runs/test_seal_steps.py"],
+    "runs/run.py": ["tests/runs/test_run_steps.py", "tests/runs/test_run.py"],
     "pictures/prepare.py": ["tests/pictures/test_steps.py", "tests/pictures/test_prepare.py"],
 }
 UNSEEN = {  # faults that nobody could notice: module, what is in the line, the change; and why
