@@ -100,9 +100,11 @@ def test_the_checkpoint_before_is_kept_unless_it_is_damaged(directory: Path) -> 
     own.write(last, b"3", before)
     assert (last.read_bytes(), before.read_bytes()) == (b"3", b"2")
     assert content_of(directory)["files"]["checkpoints/previous.ckpt"] == [sha256(b"2"), sha256(b"1")]
-    last.write_bytes(b"damaged")
     own.write(last, b"4", before)
-    assert (last.read_bytes(), before.read_bytes()) == (b"4", b"2")
+    assert content_of(directory)["files"]["checkpoints/previous.ckpt"] == [sha256(b"3"), sha256(b"2")]
+    last.write_bytes(b"damaged")
+    own.write(last, b"5", before)
+    assert (last.read_bytes(), before.read_bytes()) == (b"5", b"3")
     assert (own.state("checkpoints/last.ckpt"), own.state("checkpoints/previous.ckpt")) == ("own", "own")
 
 
@@ -170,10 +172,13 @@ def test_a_key_is_made_once_and_whole(tmp_path: Path, key: Path) -> None:
     assert seal.own_key() is None and not key.exists()
     made = seal.own_key(may_make=True)
     assert made == key.read_bytes() and len(made) == 32
-    seal.make_key(tmp_path / "new" / "key")
-    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
-    assert (tmp_path / "new" / "key").stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["key"]
+    key.unlink()
+    Seal(tmp_path).write(tmp_path / "file", b"1")
+    assert Seal(tmp_path).state("file") == "own"
+    seal.make_key(tmp_path / "new" / "deep" / "key")
+    assert (tmp_path / "new" / "deep").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "new" / "deep" / "key").stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in (tmp_path / "new" / "deep").iterdir()] == ["key"]
 
 
 def test_why_no_key_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
