@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import (
     Run,
     check_free,
@@ -15,6 +15,7 @@ from mnist_lightning.runs.run import (
     is_in_use,
     is_left_over,
     is_main_process,
+    log,
     make_directory,
     peek,
     read_results,
@@ -127,3 +128,137 @@ def test_the_main_process_has_no_rank_but_zero(monkeypatch: pytest.MonkeyPatch, 
 def test_a_command_can_be_typed_as_it_is_said() -> None:
     assert resume_command("runs/a") == "python train.py resume=runs/a"
     assert resume_command(Path("my runs/a")) == "python train.py 'resume=my runs/a'"
+
+
+def trained(directory: Path, status: str = "finished", **results: object) -> Path:
+    """Make a run with a sealed configuration and the checkpoints last and best."""
+    (directory / "checkpoints").mkdir(parents=True)
+    own = Seal(directory)
+    own.write(directory / "config.yaml", b"a: 1")
+    for name in ("best", "last"):
+        own.write(directory / "checkpoints" / f"{name}.ckpt", name.encode())
+    epochs = [{"epoch": 1}]
+    written = {"status": status, "epochs": epochs, "test": {}, "total_seconds": 5, **results}
+    (directory / "results.json").write_text(json.dumps(written))
+    return directory
+
+
+def test_time_goes_on_where_it_is_known(tmp_path: Path) -> None:
+    assert Run.open(trained(tmp_path / "a")).seconds_before == 5
+    assert Run.open(trained(tmp_path / "b", total_seconds="long")).seconds_before == 0
+    run = Run.open(trained(tmp_path / "c", total_seconds=1000))
+    run.save()
+    assert 1000 < json.loads((tmp_path / "c" / "results.json").read_text())["total_seconds"] < 1e5
+
+
+def test_a_run_of_which_no_checkpoint_is_whole_begins_anew_or_is_refused(tmp_path: Path) -> None:
+    damaged = trained(tmp_path / "damaged")
+    for file in damaged.glob("checkpoints/*.ckpt"):
+        file.write_bytes(b"x")
+    with pytest.raises(RunError, match=r"last\.ckpt is damaged, and no earlier checkpoint is whole\. .* trust=true"):
+        Run.open(damaged)
+    none = trained(tmp_path / "none", "interrupted")
+    for file in none.glob("checkpoints/*.ckpt"):
+        file.unlink()
+    run = Run.open(none)
+    assert (run.results["epochs"], run.results["test"]) == ([], None)
+    assert run.notes() == ["no epoch was completed: it begins anew"]
+    assert Run.open(trained(tmp_path / "whole", "interrupted")).results["epochs"] == [{"epoch": 1}]
+
+
+def test_a_checkpoint_may_be_named(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "run") / "checkpoints"
+    last, best = Run.open(folder / "last.ckpt"), Run.open(folder / "best.ckpt")
+    assert (last.named, last.checkpoint, last.notes()) == (None, folder / "last.ckpt", [])
+    assert (best.named, best.checkpoint, best.notes()) == (
+        folder / "best.ckpt", folder / "best.ckpt", [f"going on from {folder}/best.ckpt"],
+    )  # fmt: skip
+    with pytest.raises(UsageError, match=r"first\.ckpt does not exist\. There are: best\.ckpt, last\.ckpt$"):
+        Run.open(folder / "first.ckpt")
+    (folder / "first.ckpt").write_bytes(b"a stranger's")
+    (folder / "best.ckpt").write_bytes(b"damaged")
+    for name in ("first.ckpt", "best.ckpt"):
+        with pytest.raises(UsageError, match=f"{name} is damaged, or was not written by this run"):
+            Run.open(folder / name)
+        assert Run.open(folder / name, is_trusted=True).named == folder / name
+
+
+def test_going_on_from_an_earlier_checkpoint_is_said(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "run") / "checkpoints"
+    (folder / "last.ckpt").write_bytes(b"damaged")
+    assert Run.open(tmp_path / "run").notes() == [f"{folder}/last.ckpt is damaged: going on from {folder}/best.ckpt"]
+    (folder / "last.ckpt").unlink()
+    assert Run.open(tmp_path / "run").notes() == []
+    assert Run.create(str(tmp_path / "new"), "x").notes() == []
+
+
+def test_an_edited_run_is_ones_own_once_it_is_trusted(tmp_path: Path) -> None:
+    directory = trained(tmp_path / "run")
+    (directory / "config.yaml").write_bytes(b"a: 2")
+    with Run.open(directory, is_trusted=True):
+        assert Seal(directory).state("config.yaml") == "own"
+    other = trained(tmp_path / "other")
+    with Run.open(other):
+        (other / "config.yaml").write_bytes(b"a: 2")
+    assert Seal(other).state("config.yaml") == "changed", "nobody said that it is trusted"
+
+
+def status_of(directory: Path) -> str:
+    return json.loads((directory / "results.json").read_text())["status"]
+
+
+def test_a_result_stays_until_there_is_another(tmp_path: Path) -> None:
+    stopped, done = trained(tmp_path / "stopped", "interrupted"), trained(tmp_path / "done")
+    with Run.open(stopped):
+        assert status_of(stopped) == "running"
+    assert status_of(stopped) == "finished"
+    before = (done / "results.json").read_bytes()
+    with pytest.raises(ValueError, match=f"^a bug. {done} stays what it was$"), Run.open(done):
+        raise ValueError("a bug")
+    assert (done / "results.json").read_bytes() == before
+    with Run.create(str(tmp_path / "new"), "x"):
+        assert not (tmp_path / "new" / "results.json").exists()
+    assert status_of(tmp_path / "new") == "finished"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "noted", "said"),
+    [
+        (Interrupted(2), "interrupted", None, "interrupted. Go on from its last checkpoint: python train.py resume="),
+        (KeyboardInterrupt(), "interrupted", None, ""),
+        (DivergedError("nan"), "diverged", "nan", "nan. The last good checkpoint is "),
+        (OSError("full"), "failed", "full", "full"),
+        (ValueError(), "failed", "ValueError", ""),
+    ],
+)
+def test_how_a_run_ended_stands_in_its_files(
+    error: BaseException, status: str, noted: str | None, said: str, tmp_path: Path
+) -> None:
+    directory = trained(tmp_path / "run", "interrupted")
+    handlers = list(log.handlers)
+    run = Run.open(directory)
+    with pytest.raises(type(error)) as raised, run:
+        raise error
+    results = json.loads((directory / "results.json").read_text())
+    assert (results["status"], results["error"]) == (status, noted)
+    assert str(raised.value).startswith(said)
+    assert log.handlers == handlers and run._log_file.stream is None
+    assert ("Traceback" in (directory / "train.log").read_text()) == (status == "failed" or not said)
+    assert not is_in_use(directory)
+
+
+def test_a_run_that_was_asked_for_wrongly_stands_as_it_stood(tmp_path: Path) -> None:
+    directory = trained(tmp_path / "run", "interrupted")
+    before = (directory / "results.json").read_bytes()
+    with pytest.raises(UsageError), Run.open(directory):
+        raise UsageError("no")
+    assert (directory / "results.json").read_bytes() == before
+    with pytest.raises(RunError), Run.create(str(tmp_path / "new"), "x"):
+        raise RunError("no")
+    assert not (tmp_path / "new").exists()
+    begun = Run.create(str(tmp_path / "begun"), "x")
+    with pytest.raises(RunError), begun:
+        begun.is_under_way = True
+        begun.save()
+        raise RunError("no")
+    assert status_of(tmp_path / "begun") == "failed"
