@@ -73,10 +73,10 @@ def test_a_run_that_a_process_holds_is_in_use(tmp_path: Path) -> None:
     with FileLock(tmp_path / ".lock"):
         assert is_in_use(tmp_path)
     (tmp_path / ".lock").touch()
-    assert not is_in_use(tmp_path)
+    assert is_in_use(tmp_path) is False
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").mkdir()
-    assert not is_in_use(tmp_path), "nobody can lock it"
+    assert is_in_use(tmp_path) is False, "nobody can lock it"
 
 
 def test_a_directory_is_free_where_nothing_says_anything(tmp_path: Path) -> None:
@@ -101,7 +101,27 @@ def test_a_directory_is_free_where_nothing_says_anything(tmp_path: Path) -> None
 def test_directories_of_one_second_are_numbered_from_two(tmp_path: Path) -> None:
     made = [make_directory(None, tmp_path / "a" / "now") for _ in range(3)]
     assert made == [tmp_path / "a" / name for name in ("now", "now_2", "now_3")]
-    assert make_directory(str(tmp_path / "given"), tmp_path / "a" / "now") == tmp_path / "given"
+    for _ in range(2):  # it may be there, if it is empty
+        assert make_directory(str(tmp_path / "given"), tmp_path / "a" / "now") == tmp_path / "given"
+    (tmp_path / "given" / "file").touch()
+    with pytest.raises(UsageError, match="exists and is not empty"):
+        make_directory(str(tmp_path / "given"), tmp_path / "a" / "now")
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_run_that_never_began_leaves_no_folder_of_its_name(
+    others: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if others:
+        Path("runs/x/before").mkdir(parents=True)
+    with pytest.raises(RunError), Run.create(None, "x"):
+        raise RunError("no")
+    assert Path("runs/x").exists() == others
+    Path("elsewhere/x").mkdir(parents=True)
+    with pytest.raises(RunError), Run.create("elsewhere/x/run", "x"):
+        raise RunError("no")
+    assert Path("elsewhere/x").exists(), "it is the person's"
 
 
 def test_the_main_process_has_no_rank_but_zero(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
