@@ -1,13 +1,15 @@
 """The data module over a made-up source of a few images: every batch by hand."""
 
+import hashlib
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 
-from mnist_lightning.data import ImageDataModule, ShuffledBatches, sequential_batches
+from mnist_lightning.data import ImageDataModule, ShuffledBatches, data_sha256, sequential_batches
 from mnist_lightning.datasets.source import Arrays, Source
 from mnist_lightning.runs.errors import UsageError
 
@@ -64,6 +66,24 @@ def test_settings_that_are_left_out() -> None:
     data = ImageDataModule(Dots())
     assert (data.batch_size, data.test_batch_size, data.val_size, data.val_seed, data.seed) == (64, 500, 0, 0, 0)
     assert (data.mean, data.std) == (0, 1)
+
+
+def test_least_values() -> None:
+    kinds = get_type_hints(ImageDataModule.__init__, include_extras=True)
+    least = {"dataset": ("x", ""), "batch_size": (1, 0), "test_batch_size": (1, 0), "std": (0.5, 0.0)}
+    least |= dict.fromkeys(("val_size", "val_seed", "seed"), (0, -1))
+    for name, (good, bad) in least.items():
+        assert TypeAdapter(kinds[name]).validate_python(good) == good
+        with pytest.raises(ValidationError):
+            TypeAdapter(kinds[name]).validate_python(bad)
+    assert TypeAdapter(kinds["std"]).validate_python([0.5, 0.25]) == [0.5, 0.25]
+
+
+def test_data_is_known_by_its_bytes_in_their_order() -> None:
+    images, labels = np.arange(8, dtype=np.uint8).reshape(2, 2, 2), np.array([3, 1], np.uint8)
+    by_hand = hashlib.sha256(bytes(range(8)) + (3).to_bytes(8, "little") + (1).to_bytes(8, "little")).hexdigest()
+    assert data_sha256(images, labels) == by_hand
+    assert data_sha256(images.transpose(0, 2, 1), labels) != by_hand
 
 
 def test_a_data_set_has_its_name_or_its_sources() -> None:
