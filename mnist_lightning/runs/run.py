@@ -139,7 +139,8 @@ class Run:
             error.args = (f"{error}. {self.directory} stays what it was",)
         else:
             self._record_failure(error)
-        if self.is_new and isinstance(error, RunError) and not self.is_under_way:
+        is_empty = self.is_new and not (self.directory / CONFIG_FILE).exists()
+        if is_empty or (self.is_new and isinstance(error, RunError) and not self.is_under_way):
             shutil.rmtree(self.directory)  # no step was taken: as if it had never been asked for
             if self.directory.parent.parent == Path("runs"):
                 with suppress(OSError):  # other runs of that name are there

@@ -65,6 +65,8 @@ class Resume(Callback):
         loops = checkpoint["loops"]["fit_loop"]
         for progress in loops["epoch_progress"].values():
             progress.update(dict.fromkeys(progress, position["epoch"]))
+        batches = loops["epoch_loop.batch_progress"]["total"]
+        batches.update(dict.fromkeys(batches, batches["processed"]))
         trainer.datamodule.resumed_at = position["epoch"], position["batches"]  # type: ignore[attr-defined]
         if position["batches"]:
             module.go_on_within_epoch(position)
@@ -86,8 +88,11 @@ class Resume(Callback):
     def on_train_start(self, trainer: Trainer, module: Any) -> None:
         self.has_trained = True
         trainer.should_stop |= self.position.get("is_to_stop", False)
+        loop = trainer.fit_loop.epoch_loop
+        if self.position:  # with trainer.max_steps, Lightning takes any checkpoint for one within an epoch
+            trainer.fit_loop._restarting = loop.restarting = False
+            loop.reset_restart_stage()
         if self.position.get("batches"):
-            loop = trainer.fit_loop.epoch_loop
             on_run_start = loop.on_run_start
 
             def on_run_start_within_epoch(data_fetcher: Any) -> None:

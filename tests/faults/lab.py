@@ -82,7 +82,7 @@ class Lab:
         (folder / "faultynets").mkdir()
         (folder / "faultynets" / "parts.py").write_text(OWN)
         (folder / "conf" / "model" / "small.yaml").write_text("_target_: faultynets.parts.Small\n")
-        self.env = environment(PYTHONPATH=str(folder), MNIST_LIGHTNING_KEY=str(folder / "key"))
+        self.env = environment(PYTHONPATH=str(folder))
 
     def start(self, *words: str, moment: int | None = None, **options: Any) -> warm.Process:
         """Start train.py; it kills itself at a moment, 0 for none, if one is given."""
