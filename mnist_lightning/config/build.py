@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.config import check
-from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, may_choose, shown
+from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
+from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
 
@@ -233,7 +234,7 @@ def trainer(config: DictConfig, *first: Any) -> Any:
     }.items():
         check_value(f"trainer.{name}", config.trainer.get(name), values)
     monitors = {str(getattr(callback, "monitor", None) or "") for callback in callbacks}
-    if any(name.startswith("val/") and name not in check.METRICS for name in monitors):
+    if any(name.startswith("val/") and name not in METRICS for name in monitors):
         factory.keywords["num_sanity_val_steps"] = 1  # the recorder then looks whether they are measured
     factory.keywords["profiler"] = factory.keywords.get("profiler") or lean.NoProfiler()
     if (wandb := sys.modules.get("wandb")) and wandb.run is not None:

@@ -139,7 +139,7 @@ class Run:
             error.args = (f"{error}. {self.directory} stays what it was",)
         else:
             self._record_failure(error)
-        is_empty = self.is_new and not (self.directory / CONFIG_FILE).exists()
+        is_empty = error is not None and self.is_new and not self.has_saved  # its configuration was not written yet
         if is_empty or (self.is_new and isinstance(error, RunError) and not self.is_under_way):
             shutil.rmtree(self.directory)  # no step was taken: as if it had never been asked for
             if self.directory.parent.parent == Path("runs"):
