@@ -329,6 +329,7 @@ def test_diverged_run_keeps_its_last_good_checkpoint(program: Program, tmp_path:
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] = 1e30
     torch.save(checkpoint, run / "checkpoints" / "last.ckpt")
+    (run / "results.json").write_text(json.dumps(read(run) | {"status": "interrupted"}))  # else it stays what it was
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
     ended = program("train.py", f"resume={run}", "trainer.max_epochs=3", "trust=true")
     assert ended.returncode == 1
