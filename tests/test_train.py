@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 import train
-from mnist_lightning.config import build, compose
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.config import build, compose, monitors
+from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
 from mnist_lightning.runs.weights import weights_sha256
 from mnist_lightning.trained import load_run
@@ -463,3 +464,35 @@ def test_nothing_heavy_is_imported_for_help(program: Program) -> None:
     imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
     assert "hydra" in imported
     assert not imported & {"torch", "lightning", "torchvision", "matplotlib", "rich", "tensorboard"}
+
+
+def test_the_best_checkpoint_has_the_accuracy_it_was_chosen_for(tmp_path: Path) -> None:
+    """Evaluated after 22 and 44 of 45 batches: neither is the end of the epoch, of which nothing is said then."""
+    words = ("data=digits", "data.val_size=200", "trainer.val_check_interval=0.5", "trainer.limit_train_batches=45")
+    results = fit(tmp_path / "run", *words, "trainer.max_epochs=2", "logger=none")
+    assert [epoch["val_accuracy"] for epoch in results["epochs"]] == [None, None]
+    checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    chosen = next(of for name, of in content["callbacks"].items() if "val/accuracy" in name)
+    data = build.data(compose.read(tmp_path / "run").data)
+    data.setup()
+    images, labels = data.splits["val"].tensors
+    with torch.inference_mode():
+        found = (load_run(checkpoint).network(images).argmax(1) == labels).float().mean()
+    assert found == pytest.approx(float(chosen["best_model_score"]))
+
+
+def test_what_is_evaluated_is_what_the_run_was_tested_on(finished: Path) -> None:
+    run = load_run(finished)
+    with pytest.raises(RunError, match="was tested on other images"):
+        replace(run, test_sha256="0" * 64).test_set()
+    assert len(run.test_set()[0]) == 360
+
+
+def test_a_metric_of_ones_own_that_nobody_measures_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is known once a batch was evaluated: before the first step, and the run leaves nothing."""
+    monkeypatch.setattr(monitors, "has_own_classes", lambda config: True)
+    stop = "+callbacks.x={_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/f1}"
+    with pytest.raises(UsageError, match=r"monitor=val/f1: there is no such metric. There are: val/loss, val/accuracy"):
+        fit(tmp_path / "run", "data=digits", "data.val_size=200", "trainer=smoke", stop)
+    assert not (tmp_path / "run").exists()

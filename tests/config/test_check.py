@@ -173,6 +173,16 @@ trainer.max_time=soon
     callbacks.x.monitor=val/loss: no images are held out
 +callbacks.x={_target_:L.EarlyStopping,monitor:test/loss}
     callbacks.x.monitor=test/loss: the test set chooses
++callbacks.x={_target_:L.EarlyStopping,monitor:val_loss} data.val_size=9
+    callbacks.x.monitor=val_loss: there is no such metric. Did you mean val/loss?
++callbacks.x={_target_:L.EarlyStopping,monitor:val/f1} data.val_size=9
+    callbacks.x.monitor=val/f1: there is no such metric.
++callbacks.x={_target_:L.ModelCheckpoint,monitor:test_accuracy}
+    callbacks.x.monitor=test_accuracy: the test set chooses
++callbacks.x={_target_:mnist_lightning.training.checkpoints.RunCheckpoint,monitor:val/loss}
+    callbacks.x.monitor=val/loss: no images are held out
+callbacks.best_checkpoint.monitor=val/loss
+    callbacks.best_checkpoint.monitor=val/loss: no images
 +callbacks.x={_target_:L.ModelCheckpoint,save_top_k:3}
     callbacks.x.save_top_k=3: ModelCheckpoint can't be
 +callbacks.x={_target_:L.ModelPruning,pruning_fn:l3}
