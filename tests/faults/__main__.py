@@ -73,18 +73,19 @@ def main() -> int:
         bad = sum(problem is not None for _, problem in done)
         rows.append(f"| {PARTS[part]} | {len(done)} | {len(done) - bad} | {bad} |")
         print(rows[-1], flush=True)
-    write(rows, len(rows) == len(PARTS))
+    if len(rows) == len(PARTS):
+        arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
+        write(rows, f"make fault-test{arguments}")
     return 0
 
 
-def write(rows: list[str], is_whole: bool) -> None:
-    """Put the table into docs/reliability.md, if all parts were tried."""
+def write(rows: list[str], command: str) -> None:
+    """Put the table into docs/reliability.md."""
     page = PROJECT / "docs" / "reliability.md"
-    head = [f"Tried on {date.today():%Y-%m-%d}.", "", "| what was done | times | as undisturbed | otherwise |"]
+    head = [f"{date.today():%Y-%m-%d}, by `{command}`:", "", "| what was done | times | as undisturbed | otherwise |"]
     table = "\n".join([*head, "| --- | ---: | ---: | ---: |", *rows])
-    if is_whole:
-        pattern = r"(?s)(<!-- faults -->\n).*?(\n<!-- end -->)"
-        page.write_text(re.sub(pattern, rf"\1{table}\2", page.read_text()))
+    pattern = r"(?s)(<!-- faults -->\n).*?(<!-- end -->)"
+    page.write_text(re.sub(pattern, lambda found: f"{found[1]}{table}\n{found[2]}", page.read_text()))
 
 
 if __name__ == "__main__":
