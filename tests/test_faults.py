@@ -62,11 +62,6 @@ def test_a_damaged_checkpoint_is_noticed(lab: Lab) -> None:
         assert do() is None, name
 
 
-def test_signals(lab: Lab) -> None:
-    for name, do in kills.signals(lab, 4, seed=1):
-        assert do() is None, name
-
-
 def test_a_named_checkpoint_is_the_one_that_is_taken(lab: Lab) -> None:
     kind = list(KINDS)[1]
     each = {
