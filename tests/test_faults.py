@@ -1,6 +1,7 @@
 """A short form of make fault-test: real processes are killed, and end as if they never had been."""
 
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -60,6 +61,16 @@ def test_a_full_disk(lab: Lab) -> None:
 def test_a_damaged_checkpoint_is_noticed(lab: Lab) -> None:
     for name, do in others.damage(lab, flips=20, cuts=4, resumes=1):
         assert do() is None, name
+
+
+def test_signals(lab: Lab) -> None:
+    for name, do in kills.signals(lab, 4, seed=1):
+        assert do() is None, name
+
+
+@pytest.mark.parametrize("after", [0.3, 0.8, 1.5])
+def test_a_second_signal_ends_it_at_once_whichever_it_is(after: float, lab: Lab) -> None:
+    assert kills.stopped(lab, list(KINDS)[1], after, (signal.SIGINT, signal.SIGHUP)) is None
 
 
 def test_a_named_checkpoint_is_the_one_that_is_taken(lab: Lab) -> None:

@@ -469,8 +469,7 @@ def test_nothing_heavy_is_imported_for_help(program: Program) -> None:
 def test_the_best_checkpoint_has_the_accuracy_it_was_chosen_for(tmp_path: Path) -> None:
     """Evaluated after 22 and 44 of 45 batches: neither is the end of the epoch, of which nothing is said then."""
     words = ("data=digits", "data.val_size=200", "trainer.val_check_interval=0.5", "trainer.limit_train_batches=45")
-    within = "callbacks.best_checkpoint.save_on_train_epoch_end=null"
-    results = fit(tmp_path / "run", *words, within, "trainer.max_epochs=2", "logger=none")
+    results = fit(tmp_path / "run", *words, "trainer.max_epochs=2", "logger=none")
     assert [epoch["val_accuracy"] for epoch in results["epochs"]] == [None, None]
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
     content = torch.load(checkpoint, weights_only=True)

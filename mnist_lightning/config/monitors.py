@@ -15,7 +15,7 @@ METRICS = ["train/loss", "train/learning_rate", "val/loss", "val/accuracy", "tes
 def may_choose(path: str, node: Any, config: DictConfig) -> bool:
     """Return whether an object is to be made: the best checkpoint that ships is left out without held-out images.
 
-     Raises UsageError for any other that looks at held-out images where there are none, at the test set, or at a metric
+    Raises UsageError for any other that looks at held-out images where there are none, at the test set, or at a metric
     that there is not. What one's own classes measure is known once images are evaluated: Recorder.on_sanity_check_end.
     """
     is_ours, monitor = str(node.get("_target_")).endswith(".RunCheckpoint"), str(node.get("monitor") or "")

@@ -24,7 +24,10 @@ def in_todays_words(settings: Mapping[str, Any]) -> dict[str, Any]:
     for before, now in RENAMED.items():
         text = text.replace(f'"{before}', f'"{now}')
     found: dict[str, Any] = {**LATER, **json.loads(text)}
-    data, model = found.get("data"), found.get("model")
+    data, model, callbacks = (found.get(group) for group in ("data", "model", "callbacks"))
+    best = callbacks.get("best_checkpoint") if isinstance(callbacks, dict) else None
+    if isinstance(best, dict) and best.get("save_on_train_epoch_end"):
+        best["save_on_train_epoch_end"] = None  # the same, but where runs are evaluated at other times
     if isinstance(data, dict) and "source" not in data and (source := SOURCES.get(str(data.get("dataset")))):
         data["source"] = {"_target_": source}
         if isinstance(model, dict):

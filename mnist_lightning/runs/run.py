@@ -136,7 +136,8 @@ class Run:
         if error is None:
             self.results["status"] = "finished"
         elif self.was_finished and not self.has_saved:
-            error.args = (f"{error}. {self.directory} stays what it was",)
+            *lines, last = error.args or ("",)
+            error.args = (*lines, f"{last}. {self.directory} stays what it was")
         else:
             self._record_failure(error)
         is_empty = error is not None and self.is_new and not self.has_saved  # its configuration was not written yet

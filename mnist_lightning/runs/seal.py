@@ -62,12 +62,17 @@ class Seal:
 
     def state(self, name: str) -> State:
         """Return whether a file is as this user's own program wrote it, was changed since, or is somebody else's."""
-        content, key = self._content, own_key()
-        if key is None or not hmac.compare_digest(str(content.get("hmac")).encode(), mac(key, self.files).encode()):
+        if not self.is_own:
             return "foreign"
         if not (self.directory / name).is_file():
             return "changed"
         return "own" if digest_of(self.directory / name) in self.files.get(name, []) else "changed"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this user's own program sealed the directory."""
+        given, key = str(self._content.get("hmac")).encode(), own_key()
+        return key is not None and hmac.compare_digest(given, mac(key, self.files).encode())
 
     def is_damaged(self, name: str) -> bool:
         """Return whether a file is another than the seal says, whoever's seal it is."""
@@ -85,8 +90,13 @@ class Seal:
         raise UsageError(f"{self.directory / name} {why}{no_key}. {go_on}")
 
     def checkpoints(self) -> list[Path]:
-        """Return the sealed checkpoints that are as they were written, the latest first."""
-        there = [name for name in self.files if name.endswith(".ckpt") and (self.directory / name).is_file()]
+        """Return the sealed checkpoints that are as they were written, the latest first.
+
+        A stranger's seal may name any file: of those, only what stands among the checkpoints of the directory counts.
+        """
+        sealed, among = self.files, self.directory.glob("checkpoints/*.ckpt")
+        names = sealed if self.is_own else [name for path in among if (name := self.name_of(path)) in sealed]
+        there = [name for name in names if name.endswith(".ckpt") and (self.directory / name).is_file()]
         names = [name for name in there if not self.is_damaged(name)]
         return sorted((self.directory / name for name in names), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 

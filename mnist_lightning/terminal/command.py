@@ -84,5 +84,7 @@ def say(error: object) -> None:
 
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop at the first signal with everything saved; a second one ends the process at once."""
-    signal.signal(number, signal.SIG_DFL)
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(one) == interrupt:
+            signal.signal(one, signal.SIG_DFL)
     raise Interrupted(number)

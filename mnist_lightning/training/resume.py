@@ -30,6 +30,10 @@ def step_of(trainer: Trainer) -> str:
     return f"{batches.processed}/{trainer.num_training_batches}"
 
 
+def run_checkpoints(trainer: Trainer) -> list[RunCheckpoint]:
+    return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoint)]
+
+
 def ended_by(trainer: Trainer) -> str:
     """Return what ends training: a setting of the trainer, or the class of the callback that does."""
     if trainer.should_stop:
@@ -139,18 +143,16 @@ class Resume(Callback):
                 callback.on_train_end(trainer, module)
 
     def write_due(self, trainer: Trainer) -> None:
-        for checkpoint in trainer.checkpoint_callbacks:
-            if isinstance(checkpoint, RunCheckpoint):
-                checkpoint.write_due()
+        for checkpoint in run_checkpoints(trainer):
+            checkpoint.write_due()
 
     def write_within_epoch(self, trainer: Trainer) -> None:
         """Write the checkpoints that choose nothing, where a run stops within an epoch, before the callbacks see that.
 
         An undisturbed run would not have stopped, nor evaluated, there.
         """
-        for checkpoint in trainer.checkpoint_callbacks:
-            if isinstance(checkpoint, RunCheckpoint):
-                checkpoint.write_within_epoch(trainer)
+        for checkpoint in run_checkpoints(trainer):
+            checkpoint.write_within_epoch(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
         epochs: Any = trainer.fit_loop.epoch_progress.current

@@ -58,8 +58,7 @@ KINDS: dict[str, tuple[str, ...]] = {  # an undisturbed run of each is what the 
         *PLAIN, "model=mlp", "model.dropout=0.2", "callbacks=averaged_weights", "trainer.gradient_clip_val=1.0"),
     "plateau, early stopping, evaluated within epochs": (
         *PLAIN, "callbacks=early_stopping", "callbacks.early_stopping.patience=4", "scheduler=plateau",
-        "scheduler.patience=0", "trainer.max_epochs=5", "optimizer.lr=0.2", "trainer.val_check_interval=0.4",
-        "callbacks.best_checkpoint.save_on_train_epoch_end=null"),
+        "scheduler.patience=0", "trainer.max_epochs=5", "optimizer.lr=0.2", "trainer.val_check_interval=0.4"),
     "a checkpoint every 8 steps, stochastic weight averaging": (
         *PLAIN, "+callbacks.last_checkpoint.every_n_train_steps=8", "+callbacks.swa.swa_epoch_start=1",
         "+callbacks.swa._target_=lightning.pytorch.callbacks.StochasticWeightAveraging", "+callbacks.swa.swa_lrs=0.05"),

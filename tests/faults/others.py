@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from faults.kills import Case, numbers
@@ -75,61 +76,65 @@ def damage(lab: Lab, flips: int, cuts: int, resumes: int = 4, seed: int = 0) -> 
         yield name, lambda is_cut=is_cut, goes_on=goes_on: damaged(is_cut, goes_on)  # type: ignore[misc]
 
 
+def two_at_once(lab: Lab) -> str | None:
+    run = interrupted(lab)
+    both = [lab.start(f"resume={run.name}") for _ in range(2)]
+    ends = sorted((process.communicate(100)[1], process.wait()) for process in both)
+    statuses = sorted(status for _, status in ends)
+    return None if statuses in ([0, 2], [0, 0]) and not lab.finished(run.name, KIND) else f"{ends}"[-500:]
+
+
+def clock(lab: Lab) -> str | None:
+    run = interrupted(lab)
+    status, said = lab.program("-c", CLOCK, f"resume={run.name}", script=str(lab.folder / "train.py"))
+    return said[-500:] if status else lab.finished(run.name, KIND)
+
+
+def cold(lab: Lab, shell: str, **env: str) -> str | None:
+    run = interrupted(lab)
+    command = f"{sys.executable} {lab.folder / 'train.py'} resume={run.name} {shell}"
+    ended = subprocess.run(command, shell=True, cwd=lab.folder, env=lab.env | env, capture_output=True, text=True)
+    return ended.stderr[-500:] if ended.returncode else lab.finished(run.name, KIND)
+
+
+def vanished(lab: Lab) -> str | None:
+    name = f"vanished-{next(numbers)}"
+    process = lab.start(*KINDS[KIND], f"output_dir={name}")
+    while not (lab.folder / name / LAST_CHECKPOINT).exists():
+        time.sleep(0.005)
+    (lab.folder / name).rename(lab.folder / f"{name}-elsewhere")
+    said = process.communicate(100)[1]
+    shutil.rmtree(lab.folder / name, ignore_errors=True)
+    (lab.folder / f"{name}-elsewhere").rename(lab.folder / name)
+    return said[-500:] if "Traceback" in said else lab.finished(name, KIND)
+
+
+def refused(lab: Lab, *words: str) -> str | None:
+    """A finished run stays what it was, whatever is asked of it."""
+    lab.undisturbed(KIND)
+    run = shutil.copytree(lab.folder / f"whole-{list(KINDS).index(KIND)}", lab.folder / f"asked-{next(numbers)}")
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.suffix != ".log"}
+    status, said = lab.run(*(word.format(run=run.name) for word in words))
+    after = {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.suffix != ".log"}
+    changed = [file.name for file in before.keys() | after.keys() if before.get(file) != after.get(file)]
+    changed = [name for name in changed if name != ".lock"]
+    return f"status {status}, changed {changed}: {said[-300:]}" if changed or "Traceback" in said else None
+
+
 def surroundings(lab: Lab) -> Iterator[Case]:
     """What is around a run: other processes, the clock, the locale, the streams, its directory, and what is tried."""
-
-    def two_at_once() -> str | None:
-        run = interrupted(lab)
-        both = [lab.start(f"resume={run.name}") for _ in range(2)]
-        ends = sorted((process.communicate(100)[1], process.wait()) for process in both)
-        statuses = sorted(status for _, status in ends)
-        return None if statuses in ([0, 2], [0, 0]) and not lab.finished(run.name, KIND) else f"{ends}"[-500:]
-
-    def clock() -> str | None:
-        run = interrupted(lab)
-        status, said = lab.program("-c", CLOCK, f"resume={run.name}", script=str(lab.folder / "train.py"))
-        return said[-500:] if status else lab.finished(run.name, KIND)
-
-    def cold(shell: str, **env: str) -> str | None:
-        run = interrupted(lab)
-        command = f"{sys.executable} {lab.folder / 'train.py'} resume={run.name} {shell}"
-        ended = subprocess.run(command, shell=True, cwd=lab.folder, env=lab.env | env, capture_output=True, text=True)
-        return ended.stderr[-500:] if ended.returncode else lab.finished(run.name, KIND)
-
-    def vanished() -> str | None:
-        name = f"vanished-{next(numbers)}"
-        process = lab.start(*KINDS[KIND], f"output_dir={name}")
-        while not (lab.folder / name / LAST_CHECKPOINT).exists():
-            time.sleep(0.005)
-        (lab.folder / name).rename(lab.folder / f"{name}-elsewhere")
-        said = process.communicate(100)[1]
-        shutil.rmtree(lab.folder / name, ignore_errors=True)
-        (lab.folder / f"{name}-elsewhere").rename(lab.folder / name)
-        return said[-500:] if "Traceback" in said else lab.finished(name, KIND)
-
-    def refused(*words: str) -> str | None:
-        """A finished run stays what it was, whatever is asked of it."""
-        lab.undisturbed(KIND)
-        run = shutil.copytree(lab.folder / f"whole-{list(KINDS).index(KIND)}", lab.folder / f"asked-{next(numbers)}")
-        before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.suffix != ".log"}
-        status, said = lab.run(*(word.format(run=run.name) for word in words))
-        after = {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.suffix != ".log"}
-        changed = [file.name for file in before.keys() | after.keys() if before.get(file) != after.get(file)]
-        changed = [name for name in changed if name != ".lock"]
-        return f"status {status}, changed {changed}: {said[-300:]}" if changed or "Traceback" in said else None
-
-    yield "two resumes at once", two_at_once
-    yield "the clock is put back an hour", clock
-    yield "a locale without UTF-8", lambda: cold("", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    yield "streams that are closed", lambda: cold(">&- 2>&-")
-    yield "no terminal and no reader", lambda: cold("</dev/null | cat > /dev/null")
-    yield "its directory is moved away while it runs", vanished
+    yield "two resumes at once", partial(two_at_once, lab)
+    yield "the clock is put back an hour", partial(clock, lab)
+    yield "a locale without UTF-8", partial(cold, lab, "", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    yield "streams that are closed", partial(cold, lab, ">&- 2>&-")
+    yield "no terminal and no reader", partial(cold, lab, "</dev/null | cat > /dev/null")
+    yield "its directory is moved away while it runs", partial(vanished, lab)
     for words in (
         ("resume={run}",), ("resume={run}", "trainer.max_epochs=9"), ("resume={run}", "trainer.max_epochs=1"),
         ("resume={run}", "optimizer.lr=1"), ("output_dir={run}", *PLAIN), ("resume={run}/checkpoints/none.ckpt",),
         ("resume={run}", "trainer.limit_train_batches=0.00001"), ("resume={run}", "trainer.accelerator=gpu"),
     ):  # fmt: skip
-        yield f"a finished run: {' '.join(words[:2])}", lambda words=words: refused(*words)  # type: ignore[misc]
+        yield f"a finished run: {' '.join(words[:2])}", partial(refused, lab, *words)
 
 
 def sweeps(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:

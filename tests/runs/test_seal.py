@@ -1,5 +1,6 @@
 """A run is gone on with by the user who made it, wherever it lies; damage is found before it is used."""
 
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from mnist_lightning import load_run
 from mnist_lightning.runs import seal
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run, checkpoint_of
-from mnist_lightning.runs.seal import KEY_VARIABLE, Seal
+from mnist_lightning.runs.seal import KEY_VARIABLE, Seal, digest_of
 
 QUICK = ("data=digits", "trainer=smoke", "logger=none")
 
@@ -198,3 +199,15 @@ def test_the_command_asks_in_one_line(run: Path, program: Program) -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert re.fullmatch(r"train\.py: .*seal\.json is missing.*: python train\.py resume=.* trust=true\n", ended.stderr)
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
+
+
+def test_a_strangers_seal_names_no_file_of_ones_own(run: Path, tmp_path: Path) -> None:
+    """Looked at, a damaged checkpoint is replaced by another of the run, never by one that its seal names elsewhere."""
+    secret = shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "secret.ckpt")
+    content = json.loads((run / "seal.json").read_text())
+    content["files"] = {str(secret): [digest_of(Path(secret))], "checkpoints/last.ckpt": ["0"]}
+    (run / "seal.json").write_text(json.dumps(content))
+    assert checkpoint_of(run) is None
+    content["files"]["checkpoints/best.ckpt"] = [digest_of(run / "checkpoints" / "best.ckpt")]
+    (run / "seal.json").write_text(json.dumps(content))
+    assert checkpoint_of(run) == run / "checkpoints" / "best.ckpt"
