@@ -133,14 +133,15 @@ class Run:
             return
         log.removeHandler(self._log_file)
         self._log_file.close()
+        has_begun = not self.is_new or self.has_saved or (self.directory / CONFIG_FILE).exists()
         if error is None:
             self.results["status"] = "finished"
         elif self.was_finished and not self.has_saved:
             *lines, last = error.args or ("",)
             error.args = (*lines, f"{last}. {self.directory} stays what it was")
-        else:
+        elif has_begun:
             self._record_failure(error)
-        is_empty = error is not None and self.is_new and not self.has_saved  # its configuration was not written yet
+        is_empty = error is not None and not has_begun
         if is_empty or (self.is_new and isinstance(error, RunError) and not self.is_under_way):
             shutil.rmtree(self.directory)  # no step was taken: as if it had never been asked for
             if self.directory.parent.parent == Path("runs"):
@@ -150,7 +151,7 @@ class Run:
         with suppress(OSError):  # a full disk: the message of the first failure is on its way
             if isinstance(error, UsageError) and self._how_it_stood:  # nothing was done to a run that was to be resumed
                 write_atomically(self.directory / "results.json", methodcaller("write", self._how_it_stood))
-            elif error is None or self.has_saved:
+            elif error is None or self.is_new or self.has_saved:
                 self.save()
         self._lock.release()
 

@@ -14,6 +14,8 @@ from types import FrameType
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, printable
 from mnist_lightning.runs.run import is_main_process
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def parser_for_run(name: str, description: str | None, reads_data: bool = False) -> argparse.ArgumentParser:
     """Return the command line of a command on a trained run, to which the command adds its own options."""
@@ -45,7 +47,7 @@ def answered(ends_process: bool = True) -> Iterator[None]:
     if not ends_process:
         yield
         return
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it, and means it
             signal.signal(number, interrupt)
     threading.excepthook = quiet_about_disks
@@ -53,6 +55,7 @@ def answered(ends_process: bool = True) -> Iterator[None]:
         try:
             yield
         finally:
+            let_signals_end_it()  # nothing is left to be saved
             if sys.stdout:  # it is None where a shell closed it: >&-
                 sys.stdout.flush()
     except BrokenPipeError:  # nobody reads any more, as after `| head`: no error, but not the whole job either
@@ -84,7 +87,11 @@ def say(error: object) -> None:
 
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop at the first signal with everything saved; a second one ends the process at once."""
-    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(one) == interrupt:
-            signal.signal(one, signal.SIG_DFL)
+    let_signals_end_it()
     raise Interrupted(number)
+
+
+def let_signals_end_it() -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) == interrupt:
+            signal.signal(number, signal.SIG_DFL)

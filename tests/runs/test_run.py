@@ -83,8 +83,9 @@ def test_a_mistake_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     with (
         pytest.raises(Interrupted, match=rf"interrupted.* python train.py resume={tmp_path}/run"),
-        begun(tmp_path / "run"),
+        begun(tmp_path / "run") as run,
     ):
+        run.save()
         raise Interrupted(2)
 
 
@@ -137,3 +138,16 @@ def test_age_of_the_process_grows_with_the_clock() -> None:
     before = provenance.process_seconds()
     time.sleep(0.3)
     assert 0.25 < provenance.process_seconds() - before < 5
+
+
+def test_stopped_between_its_configuration_and_its_results_it_is_a_run(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="resume="), begun(tmp_path / "run"):
+        (tmp_path / "run" / "config.yaml").touch()
+        raise Interrupted(2)
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["status"] == "interrupted"
+
+
+def test_stopped_before_its_configuration_it_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="^interrupted$"), begun(tmp_path / "run"):
+        raise Interrupted(2)
+    assert not (tmp_path / "run").exists()
