@@ -148,6 +148,6 @@ def test_stopped_between_its_configuration_and_its_results_it_is_a_run(tmp_path:
 
 
 def test_stopped_before_its_configuration_it_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Interrupted, match="^interrupted$"), begun(tmp_path / "run"):
+    with pytest.raises(Interrupted, match=r"^interrupted$"), begun(tmp_path / "run"):
         raise Interrupted(2)
     assert not (tmp_path / "run").exists()
