@@ -4,6 +4,10 @@ python train.py trainer.max_epochs=10        one run
 python train.py --help                       what can be set
 """
 
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends what follows without a traceback
+
 import os
 import sys
 from functools import partial

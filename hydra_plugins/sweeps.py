@@ -37,7 +37,10 @@ class ProcessLauncher(Launcher):
         self.jobs = jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from mnist_lightning.sweeps import warm
+
         check_count("hydra.launcher.jobs", self.jobs, least=1)
+        warm.begin()
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

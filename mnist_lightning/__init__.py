@@ -1,11 +1,16 @@
 """The classic first CNN on MNIST as a PyTorch Lightning and Hydra project: `load_run`, `load_runs` for a notebook."""
 
+import signal
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_lightning.sweeps.found_runs import load_runs
     from mnist_lightning.trained import load_run
+
+if sys.argv[:1] == ["-m"]:  # a command is about to be imported: Ctrl-C ends that without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 __all__ = ["load_run", "load_runs"]
 

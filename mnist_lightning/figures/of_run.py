@@ -1,5 +1,6 @@
 """Figures of one run: functions from numbers to a matplotlib Figure, drawn to be read at the size of a README."""
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,15 +128,16 @@ def style(axes: Axes, title: str, across: str, up: str, grid: Literal["x", "y"] 
     axes.spines[["left", "bottom"]].set_color(MUTED)
 
 
-def save(figure: Figure, path: Path, as_svg: bool = False) -> NDArray[np.uint8]:
-    """Write `figure` as `path`.png, and as .svg too where asked, and return its pixels, uint8 (H, W, 3)."""
-    pixels = draw(figure)
+def save(figure: Figure, path: Path, as_svg: bool = False) -> bytes:
+    """Write `figure` as `path`.png, and as .svg too where asked, and return the former's content."""
+    png = io.BytesIO()
+    Image.fromarray(draw(figure)).save(png, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path.with_suffix(".png"), lambda file: Image.fromarray(pixels).save(file, "PNG"))
+    write_atomically(path.with_suffix(".png"), lambda file: file.write(png.getvalue()))
     if as_svg:
         options: dict[str, Any] = {"format": "svg", "facecolor": "white", "metadata": {"Date": None}}
         write_atomically(path.with_suffix(".svg"), lambda file: figure.savefig(file, **options))
-    return pixels
+    return png.getvalue()
 
 
 def draw(figure: Figure) -> NDArray[np.uint8]:

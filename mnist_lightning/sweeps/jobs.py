@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.runs.files import read_end, write_atomically
 from mnist_lightning.runs.run import peek
+from mnist_lightning.sweeps import warm
 from mnist_lightning.sweeps.display import Board
 from mnist_lightning.terminal.console import say
 
@@ -38,16 +39,18 @@ class Process:
         self.log_before = read_end(log) if log.exists() else ""  # in a resumed run
         self.output_file = directory.with_name(f".{directory.name.partition('_')[0]}.output")
         with self.output_file.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, sys.argv[0], *arguments], env=share_of_machine(slot, slots), start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+            self.process = warm.start(
+                [sys.argv[0], *arguments], share_of_machine(slot, slots), output, name=directory.name
+            )
         self.started = time.perf_counter()
 
     def terminate(self) -> None:
         """Send SIGTERM to the job, to all processes of a multi-device one."""
-        with suppress(ProcessLookupError):
+        try:
             os.killpg(self.process.pid, signal.SIGTERM)
+        except ProcessLookupError:  # it has ended, or begins and has no session of its own yet
+            if self.process.poll() is None:
+                os.kill(self.process.pid, signal.SIGTERM)
 
     def close(self) -> dict[str, Any]:
         """Return the results of the job that has ended, or is ended here, and record what only this process knows.

@@ -112,8 +112,8 @@ class Figures(Callback):
         if None not in accuracies:
             drawn["accuracy"] = of_run.accuracy_curve(accuracies, title)
         folder = self.directory
-        pixels = {name: of_run.save(figure, folder / name, name == "accuracy") for name, figure in drawn.items()}
+        saved = {name: of_run.save(figure, folder / name, name == "accuracy") for name, figure in drawn.items()}
         for logger in run_loggers(trainer):
-            logger.log_figures(pixels, trainer.global_step)
+            logger.log_figures(saved, trainer.global_step)
             logger.log_precision_recall(evaluation, source.classes, trainer.global_step)
             logger.log_network(module.network, images[:1])

@@ -12,13 +12,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from numpy.typing import NDArray
+from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
 
 from mnist_lightning.evaluation.measures import Evaluation, noun
@@ -105,10 +105,13 @@ class RunLogger(TensorBoardLogger):
         self.experiment.add_text(f"run/{tag}", textwrap.indent(text, "    "))  # indented: code, in Markdown
 
     @rank_zero_only
-    def log_figures(self, pixels: Mapping[str, NDArray[np.uint8]], step: int) -> None:
-        """Show pictures, uint8 (H, W, 3), in the tab IMAGES under figures/."""
-        for name, picture in pixels.items():
-            self.experiment.add_image(f"figures/{name}", picture, step, dataformats="HWC")
+    def log_figures(self, files: Mapping[str, bytes], step: int) -> None:
+        """Show pictures, each the content of a PNG file, in the tab IMAGES under figures/."""
+        for name, png in files.items():  # add_image would encode them again
+            width, height = Image.open(io.BytesIO(png)).size
+            picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
+            value = Summary.Value(tag=f"figures/{name}", image=picture)
+            self.experiment.file_writer.add_summary(Summary(value=[value]), step)
 
     @rank_zero_only
     def log_precision_recall(self, evaluation: Evaluation, classes: Sequence[str], step: int) -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,13 @@ def wait_for(path: Path, process: warm.Process) -> None:
         time.sleep(0.02)
 
 
-def processes_of(directory: Path) -> list[int]:
-    """Return the processes whose command line names `directory`."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if str(directory) in place.read_bytes().decode(errors="replace"):
-                found.append(int(place.parent.name))
-        except OSError:
-            continue
+def processes_in(folder: Path) -> dict[str, int]:
+    """Return the processes that work in `folder`, by the names that top shows."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").readlink() == folder:
+                found[(place / "comm").read_text().rstrip()] = int(place.name)
     return found
 
 
@@ -115,7 +114,7 @@ def test_stopped_sweep_ends_as_if_undisturbed(undisturbed: Path, program: Progra
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 130
     assert errors.strip() == "train.py: interrupted. Go on with the rest of the sweep: python train.py resume=stopped"
-    assert not processes_of(tmp_path / "stopped"), "nothing goes on in the background"
+    assert not processes_in(tmp_path), "nothing goes on in the background"
     begun = {path.parent.name: read(path.parent) for path in tmp_path.glob("stopped/*/results.json")}
     assert {one["status"] for one in begun.values()} <= {"interrupted", "finished"}
     assert "interrupted" in {one["status"] for one in begun.values()}
@@ -159,7 +158,7 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
 
     process = start(tmp_path, *command)
     wait_for(sweep / "2_experiment=long" / "checkpoints" / "last.ckpt", process)
-    [long] = processes_of(Path("2_experiment=long"))
+    long = processes_in(tmp_path)["2_experiment=long"[:15]]
     os.kill(long, signal.SIGKILL)
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 1

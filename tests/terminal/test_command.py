@@ -1,13 +1,15 @@
 """How every command ends: when it is asked how it is used, asked wrongly, and no longer read."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import warm
-from conftest import Program, environment, ring
+from conftest import PROJECT, Program, environment, ring
 from PIL import Image
 from test_train import fit
 
@@ -72,3 +74,14 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
     assert printable("größer\n→ \x1b[31mred\r\udcff") == "größer\\n→ \\x1b[31mred\\r\\udcff"
     assert printable("two\nlines\r", keep="\n") == "two\nlines\\r"
     assert str(RunError("one\x1b", "two\n")) == "one\\x1b\ntwo\\n", "a line for each argument"
+
+
+@pytest.mark.parametrize("words", [["train.py"], ["-m", "mnist_lightning.evaluate"]])
+@pytest.mark.parametrize("seconds", [0.06, 0.15, 0.3])
+def test_ctrl_c_during_the_imports_is_quiet(words: list[str], seconds: float) -> None:
+    process = subprocess.Popen([sys.executable, *words, "RUN"], cwd=PROJECT, stderr=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert process.returncode in (-signal.SIGINT, 130, 1, 2)  # the last two where it was quicker
