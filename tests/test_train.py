@@ -368,7 +368,7 @@ def test_two_processes_do_what_one_does(program: Program, tmp_path: Path) -> Non
     common = ("data=digits", "trainer.max_epochs=2", "logger=none", "trainer.accelerator=cpu")
     one = fit(tmp_path / "one", *common)
     on_two = ("trainer=ddp", "trainer.devices=2", "~callbacks.figures", f"output_dir={tmp_path}/two")
-    ended = program("train.py", *common, *on_two, is_cold=True)
+    ended = program("train.py", *common, *on_two)
     assert (ended.returncode, ended.stderr) == (0, "")
     two = read(tmp_path / "two")
     assert (two["devices"], two["batch_size"], two["test"]["total"]) == (2, 16, 360)

@@ -127,14 +127,16 @@ def become(
         os.close(own)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  multiprocessing has closed it
     os.chdir(cwd)
-    if (threads := env.get("OMP_NUM_THREADS", "")) != os.environ.get("OMP_NUM_THREADS", "") and threads.isdecimal():
-        import torch
-
-        torch.set_num_threads(int(threads))
+    threads = env.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and threads != os.environ.get("OMP_NUM_THREADS"):
+        sys.modules["torch"].set_num_threads(int(threads))
     os.environ.clear()
     os.environ.update(env)
     for limit, values in limits.items():
         resource.setrlimit(limit, values)
+    project = __name__.partition(".")[0]
+    for module in [module for module in sys.modules if module.partition(".")[0] == project]:
+        del sys.modules[module]  # the program may have its own
     gc.freeze()  # collecting would copy all that was inherited, by looking at it
     try:
         execute(words)

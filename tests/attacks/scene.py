@@ -17,6 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import conftest
+import warm
+
 from mnist_lightning.runs.seal import mac
 
 PROJECT = Path(__file__).parents[2]
@@ -57,21 +60,16 @@ class Material:
 
     @classmethod
     def make(cls, folder: Path) -> "Material":
-        """Train both runs, side by side, and make the sweep."""
+        """Train both runs, and make the sweep."""
         (folder / "home" / KEY).parent.mkdir(parents=True)
         (folder / "tmp").mkdir()
         material = cls(folder, secrets.token_bytes(32))
         (folder / "home" / KEY).write_bytes(material.key)
-        started = [
-            subprocess.Popen(
-                [sys.executable, str(PROJECT / "train.py"), *QUICK, f"seed={seed}", f"output_dir={name}"],
-                cwd=folder, env=environment(folder / "home", folder / "tmp", folder), stdout=subprocess.PIPE,
-            )
-            for seed, name in enumerate(("run", "other"))
-        ]  # fmt: skip
-        for process in started:
-            output, _ = process.communicate(timeout=120)
-            assert process.returncode == 0, output.decode()
+        env = conftest.environment(MNIST_LIGHTNING_KEY=str(folder / "home" / KEY))
+        for seed, name in enumerate(("run", "other")):
+            words = [str(PROJECT / "train.py"), *QUICK, f"seed={seed}", f"output_dir={name}"]
+            ended = warm.run(words, cwd=folder, env=env)
+            assert ended.returncode == 0, ended.stderr
         material.make_sweep()
         return material
 
