@@ -4,8 +4,6 @@ import json
 import re
 import resource
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -302,15 +300,8 @@ def test_stopped_run_goes_on_bit_for_bit(
 
 def test_run_stopped_during_its_start_can_be_resumed(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = [
-        sys.executable,
-        str(PROJECT / "train.py"),
-        "data=digits",
-        "trainer=smoke",
-        "~callbacks.figures",
-        f"output_dir={run}",
-    ]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    words = ("data=digits", "trainer=smoke", "~callbacks.figures", f"output_dir={run}")
+    process = warm.start([PROJECT / "train.py", *words], cwd=tmp_path, env=environment())
     while not (run / "config.yaml").exists():
         assert process.poll() is None
         time.sleep(0.01)
