@@ -21,7 +21,6 @@ STEP_HOOKS = (
 @contextmanager
 def settled_heap() -> Iterator[None]:
     """Keep the garbage collector from looking again and again at the million objects that imports have made."""
-    gc.collect()
     gc.freeze()
     try:
         yield
