@@ -3,14 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import resource
 import secrets
 import shutil
 import socket
 import stat
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -65,7 +63,7 @@ class Material:
         (folder / "tmp").mkdir()
         material = cls(folder, secrets.token_bytes(32))
         (folder / "home" / KEY).write_bytes(material.key)
-        env = conftest.environment(MNIST_LIGHTNING_KEY=str(folder / "home" / KEY))
+        env = environment(folder / "home", folder / "tmp", folder)
         for seed, name in enumerate(("run", "other")):
             words = [str(PROJECT / "train.py"), *QUICK, f"seed={seed}", f"output_dir={name}"]
             ended = warm.run(words, cwd=folder, env=env)
@@ -149,40 +147,37 @@ class Scene:
         """Run a command of the project as this person would, to its end or to the limit in seconds."""
         words = [str(PROJECT / word) if word == "train.py" else word for word in words]
         output, errors = self.folder.with_suffix(".output"), self.folder.with_suffix(".errors")
-        begun = time.monotonic()
+        limits = {resource.RLIMIT_AS: (ADDRESS_SPACE,) * 2, resource.RLIMIT_FSIZE: (LARGEST_FILE,) * 2}
+        env, memory, begun = environment(self.home, self.temporary, self.material.folder), 0, time.monotonic()
         with output.open("wb") as out, errors.open("wb") as err:
-            process = subprocess.Popen(
-                [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-                cwd=self.work, env=environment(self.home, self.temporary, self.material.folder),
-            )  # fmt: skip
-        with suppress(ProcessLookupError):
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            os.killpg(process.pid, 9)
-
-        timer = threading.Timer(limit, stop)
-        timer.start()
-        _, status, usage = os.wait4(process.pid, 0)  # with what it waited for; Linux counts memory from the parent's on
-        timer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - begun
+            process = warm.start(words, cwd=self.work, env=env, stdout=out, stderr=err, limits=limits)
+        while process.poll() is None and time.monotonic() < begun + limit:
+            memory = max(memory, most_memory(process.pid))
+            time.sleep(0.01)
+        is_late, seconds = process.poll() is None, time.monotonic() - begun
         with suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
-        return Ended(process.returncode, seconds, usage.ru_maxrss / 1024, text(output), text(errors), late.is_set())
+        return Ended(process.wait(), seconds, memory / 1024, text(output), text(errors), is_late)
+
+
+def most_memory(session: int) -> int:
+    """Return the most kB of memory that any process of a session has had up to now."""
+    found = [0]
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getsid(int(place.name)) == session:
+                found += map(int, re.findall(r"VmHWM:\s+(\d+)", (place / "status").read_text()))
+    return max(found)
 
 
 def environment(home: Path, temporary: Path, shared: Path) -> dict[str, str]:
     """Return the environment of a command; what libraries keep for themselves, as fonts that they found, is shared."""
-    return {
-        "PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1",
-        "HOME": str(home), "XDG_DATA_HOME": str(home / ".local" / "share"), "TMPDIR": str(temporary),
-        "MPLCONFIGDIR": str(shared / "matplotlib"), "TORCHINDUCTOR_CACHE_DIR": str(shared / "torch"),
-        "XDG_CACHE_HOME": str(shared / "cache"),
-    }  # fmt: skip
+    own = conftest.environment(
+        HOME=str(home), XDG_DATA_HOME=str(home / ".local" / "share"), TMPDIR=str(temporary),
+        TORCHINDUCTOR_CACHE_DIR=str(shared / "torch"), XDG_CACHE_HOME=str(shared / "cache"),
+        XDG_CONFIG_HOME=str(shared / "cache"),
+    )  # fmt: skip
+    return {name: value for name, value in own.items() if name != "MNIST_LIGHTNING_KEY"}
 
 
 def text(path: Path) -> str:
