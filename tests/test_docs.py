@@ -29,6 +29,17 @@ def test_layers_md_is_executed() -> None:
     assert result.attempted >= 30
 
 
+def test_each_promise_of_the_readme_has_its_test() -> None:
+    """As docs/reliability.md says: its quotations are in the README, and its tests here."""
+    section = (PROJECT / "docs" / "reliability.md").read_text().partition("## What the README promises")[2]
+    rows = re.findall(r"^\| (?!promise|---)(.+) \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    assert len(rows) > 25
+    text, tests = " ".join(README.split()), "".join(path.read_text() for path in PROJECT.glob("tests/**/test_*.py"))
+    assert not [promise for promise, _ in rows if promise not in text]
+    named = {name for _, by in rows for name in re.findall(r"test_\w+", by)}
+    assert not {name for name in named if f"def {name}(" not in tests}
+
+
 def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= 200
 
