@@ -1,6 +1,7 @@
 """From a configuration to objects, each checked as it is made."""
 
 import inspect
+import re
 import sys
 import tempfile
 import traceback
@@ -16,7 +17,7 @@ from mnist_lightning.config import check
 from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.runs.errors import RunError, UsageError
-from mnist_lightning.runs.run import Run
+from mnist_lightning.runs.run import Run, resume_command
 
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
 PLACES = ("root", "search")  # of data: where its source looks
@@ -147,13 +148,20 @@ def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None 
 
 @contextmanager
 def refusals_of_lightning(run: Run) -> Iterator[None]:
-    """Turn what Lightning itself raises when training begins, because settings don't fit the data, into one message."""
+    """Turn into one message what Lightning raises when training begins, because settings don't fit the data.
+
+    And what is raised in a run on several devices when a process of it has ended.
+    """
     import lightning
+    import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     try:
         yield
     except (MisconfigurationException, ValueError, RuntimeError, ImportError, AttributeError) as error:
+        if torch.distributed.is_initialized() and re.search(r"(?i)gloo|nccl|connection (closed|reset)", str(error)):
+            go_on = f"Go on from its last checkpoint: {resume_command(run.directory)}"
+            raise RunError(f"another process of this run has ended, or can't be reached. {go_on}") from error
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         home, callbacks = (str(Path(lightning.__file__).parent / place) for place in ("", "pytorch/callbacks"))
         by_callback = [file for file in files if "/torch/nn/" not in file][-1].startswith(callbacks)

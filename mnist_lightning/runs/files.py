@@ -19,6 +19,11 @@ MOST_OF_WEIGHTS = 2**30  # of a checkpoint; ours have 110,000
 MOST_BRACKETS = 200  # of a YAML file: for nested ones, its reader takes minutes
 
 
+def real(path: str | Path) -> Path:
+    """Return where a path leads. Path.resolve, in some versions of Python, raises where a link leads to itself."""
+    return Path(os.path.realpath(path))
+
+
 def write_atomically(
     path: Path, write: Callable[[IO[bytes]], Any], before_renaming: Callable[[Path], None] = lambda scratch: None
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
-from mnist_lightning.runs.files import is_scratch, read_json, remove_scratch, write_atomically
+from mnist_lightning.runs.files import is_scratch, read_json, real, remove_scratch, write_atomically
 from mnist_lightning.runs.provenance import describe_process, process_seconds
 from mnist_lightning.runs.seal import SEAL_FILE, Seal, problem_with_key
 
@@ -99,7 +99,7 @@ class Run:
         name = self.seal.name_of(named)
         if not self.is_trusted and (self.seal.is_damaged(name) or name not in self.seal.files):
             raise UsageError(f"{named} is damaged, or was not written by this run: name another, or add trust=true")
-        if named.resolve() != (self.directory / LAST_CHECKPOINT).resolve():
+        if real(named) != real(self.directory / LAST_CHECKPOINT):
             self.named = named
 
     @property

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.files import MOST_OF_WEIGHTS, keep, open_regular, read_bytes, read_json, write_atomically
+from mnist_lightning.runs.files import (
+    MOST_OF_WEIGHTS,
+    keep,
+    open_regular,
+    read_bytes,
+    read_json,
+    real,
+    write_atomically,
+)
 
 SEAL_FILE = "seal.json"
 KEY_VARIABLE = "MNIST_LIGHTNING_KEY"  # names another file for the key
@@ -120,7 +128,7 @@ class Seal:
 
     def name_of(self, path: Path) -> str:
         """Return the name of a file in the seal: relative where it can be, so that the directory can be moved."""
-        path, directory = path.resolve(), self.directory.resolve()
+        path, directory = real(path), real(self.directory)
         return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
 
 

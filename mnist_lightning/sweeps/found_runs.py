@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import experiment, fingerprint, is_class, short_names, varied
-from mnist_lightning.runs.files import read_settings
+from mnist_lightning.runs.files import read_settings, real
 from mnist_lightning.runs.run import CONFIG_FILE, is_in_use, read_results
 from mnist_lightning.sweeps.sweep import SWEEP_FILE, Job, Sweep
 
@@ -64,12 +64,12 @@ def find(places: Iterable[Path]) -> FoundRuns:
     read: dict[Path, tuple[dict[str, Any], dict[str, Any]]] = {}
     skipped: list[str] = []
     for folder in [folder for place in places for folder in folders_below(place, seen, skipped)]:
-        real = folder.resolve()
+        here = real(folder)
         try:
             if (folder / SWEEP_FILE).exists():
-                jobs |= {job.directory.resolve(): job for job in Sweep.read(folder).jobs}
+                jobs |= {real(job.directory): job for job in Sweep.read(folder).jobs}
             if (folder / "results.json").exists():
-                read[real] = read_run(folder, real in jobs and jobs[real].pruned)
+                read[here] = read_run(folder, here in jobs and jobs[here].pruned)
         except (UsageError, OSError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
     waiting = [job.directory for job in jobs.values() if not os.path.lexists(job.directory / "results.json")]
@@ -86,15 +86,15 @@ def folders_below(place: Path, seen: set[Path], skipped: list[str]) -> Iterator[
     """
     if not place.exists():
         raise UsageError(f"{place} does not exist: name folders that hold runs")
-    seen |= {place.resolve(), *place.resolve().parents}
+    seen |= {real(place), *real(place).parents}
 
     def skip(error: OSError) -> None:
         skipped.append(f"{error.filename} is skipped: {error.strerror}")
 
     for folder, names, _ in os.walk(place, onerror=skip, followlinks=True):
         yield Path(folder)
-        below = {Path(folder, name).resolve(): name for name in sorted(names, reverse=True)}
-        names[:] = sorted(name for real, name in below.items() if real not in seen and leads_on(Path(folder, name)))
+        below = {real(Path(folder, name)): name for name in sorted(names, reverse=True)}
+        names[:] = sorted(name for path, name in below.items() if path not in seen and leads_on(Path(folder, name)))
         seen |= set(below)
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mnist_lightning.runs.errors import RunError
+from mnist_lightning.runs.files import real
 from mnist_lightning.runs.run import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, resume_command
 from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import network_weights, read_checkpoint, weights_sha256
@@ -100,7 +101,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path, content = Path(path), BytesIO()
         torch.save(checkpoint, content)
-        is_last = path.resolve() == (self.directory / LAST_CHECKPOINT).resolve()
+        is_last = real(path) == real(self.directory / LAST_CHECKPOINT)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             before = self.directory / PREVIOUS_CHECKPOINT if is_last else None

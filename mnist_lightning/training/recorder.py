@@ -1,5 +1,6 @@
 """The record of a run: results.json after every epoch, and a line for the terminal."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.files import real
 from mnist_lightning.runs.provenance import process_seconds
 from mnist_lightning.runs.run import LAST_CHECKPOINT, Run, log
 from mnist_lightning.runs.weights import network_weights, weights_sha256
@@ -41,7 +43,15 @@ class Recorder(Callback):
         self.has_ended = False
 
     def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
+        self.on_sigterm = signal.getsignal(signal.SIGTERM)
         trainer.strategy.checkpoint_io.when_saved = partial(self.on_saved, trainer, module)  # type: ignore[attr-defined]
+
+    def on_sanity_check_start(self, trainer: Trainer, module: Any) -> None:
+        """Take SIGTERM back from Lightning, whose handler waits for all processes, of which it may have reached one."""
+        if callable(self.on_sigterm):
+            signal.signal(signal.SIGTERM, self.on_sigterm)
+
+    on_train_start = on_sanity_check_start  # type: ignore[assignment]
 
     def on_fit_start(self, trainer: Trainer, module: Any) -> None:
         self.started = time.perf_counter()
@@ -123,6 +133,7 @@ class Recorder(Callback):
         self.run.results["ended_by"], self.has_ended = ended_by(trainer), True
 
     def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.on_sanity_check_start(trainer, module)
         self.started = time.perf_counter()
 
     @contextmanager
@@ -153,7 +164,7 @@ class Recorder(Callback):
 
     def on_saved(self, trainer: Trainer, module: Any, path: Path, checkpoint: dict[str, Any]) -> None:
         """Let results.json be about the weights in the last checkpoint, which an average may have made others."""
-        if path.resolve() == (self.run.directory / LAST_CHECKPOINT).resolve():
+        if real(path) == real(self.run.directory / LAST_CHECKPOINT):
             sha256 = weights_sha256(network_weights(checkpoint))
             if sha256 != self.run.results.get("weights_sha256"):
                 self._record(trainer, module, saved=sha256)

@@ -1,7 +1,6 @@
 """Why a resumed run ends with the same bits: its position is kept exactly, and what is random is drawn by position."""
 
 import random
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 
+from mnist_lightning.runs.files import real
 from mnist_lightning.runs.run import Run
 from mnist_lightning.training.checkpoints import RunCheckpoint
 from mnist_lightning.training.tensorboard import run_loggers
@@ -85,7 +85,7 @@ class Resume(Callback):
             return
         (marks, step), self.logged = self.logged, None
         for place, logger in enumerate(run_loggers(trainer)):
-            is_own = Path(logger.root_dir).resolve().is_relative_to(self.run.directory.resolve())
+            is_own = real(logger.root_dir).is_relative_to(real(self.run.directory))
             kept = None if marks is None or not is_own else marks[place] if place < len(marks) else {}
             logger.take_back(kept, 0 if self.run.was_finished else step)  # there is more by now, where it had finished
 
