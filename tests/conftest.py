@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,16 @@ def mnist_root() -> Path:
 def environment(**further: str) -> dict[str, str]:
     """Return the environment of a program under test: warnings of our own code are errors there too."""
     return os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "120"} | further
+
+
+def processes_in(folder: Path) -> dict[str, int]:
+    """Return the processes that work in `folder`, by the names that top shows."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").readlink() == folder:
+                found[(place / "comm").read_text().rstrip()] = int(place.name)
+    return found
 
 
 @pytest.fixture

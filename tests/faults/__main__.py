@@ -21,7 +21,9 @@ PARTS = {
     "disks": "no room: a file can't grow beyond 300 bytes to 350 kB",
     "damage": "a bit of last.ckpt flipped, or its end cut off",
     "surroundings": "two resumes at once, the clock put back, locale, streams, a directory moved, a finished run asked",
-    "sweeps": "a sweep killed as a whole, or its running job alone",
+    "ranks": "one process of a run on two devices signalled or killed",
+    "sweeps": "a sweep killed as a whole, its running job alone, or what its jobs are forked from",
+    "searches": "a search killed as a whole, or its running job alone",
 }
 
 
@@ -35,7 +37,9 @@ def cases(lab: Lab, part: str, share: float, seed: int) -> Iterator[kills.Case]:
         "disks": lambda: others.disks(lab, 12),
         "damage": lambda: others.damage(lab, many(300), many(40), seed=seed),
         "surroundings": lambda: others.surroundings(lab),
-        "sweeps": lambda: others.sweeps(lab, many(6), seed),
+        "ranks": lambda: others.ranks(lab, many(8), seed),
+        "sweeps": lambda: others.sweeps(lab, many(9), seed),
+        "searches": lambda: others.searches(lab, many(6), seed),
     }[part]()
 
 

@@ -1,19 +1,23 @@
 """Full disks, damaged files, two at once, clocks, locales, streams, directories that vanish, and sweeps."""
 
+import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from conftest import processes_in
+
 from faults.kills import Case, numbers
-from faults.lab import KINDS, PLAIN, Facts, Lab
+from faults.lab import KINDS, PLAIN, Facts, Lab, litter
 from mnist_lightning.runs.run import LAST_CHECKPOINT, Run
 from mnist_lightning.runs.weights import weights_of
 
@@ -138,24 +142,13 @@ def surroundings(lab: Lab) -> Iterator[Case]:
 
 
 def sweeps(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
-    """Kill a sweep as a whole, or the newest job alone; the same command goes on with it."""
+    """Kill a sweep with its jobs, its jobs alone, or what they are forked from: the same command goes on with it."""
     draw = random.Random(seed)
     words = ("-m", *PLAIN, "model=small", "seed=0,1", "trainer.max_epochs=2")
 
-    def killed(after: float, whole: bool) -> str | None:
+    def killed(after: float, what: str) -> str | None:
         name = f"sweep-{next(numbers)}"
-        command = [sys.executable, str(lab.folder / "train.py"), *words, f"hydra.sweep.dir={name}"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(command, cwd=lab.folder, env=lab.env, start_new_session=True, **quiet)  # type: ignore[call-overload]
-        time.sleep(after)
-        jobs = [int(line) for line in children(process.pid)]
-        for number in [*([process.pid] if whole else []), *jobs]:
-            os.kill(number, signal.SIGKILL)
-        process.wait()
-        for _ in range(3):
-            again = [*command[:2], f"resume={name}"] if (lab.folder / name / "sweep.json").exists() else command
-            if subprocess.run(again, cwd=lab.folder, env=lab.env, **quiet).returncode == 0:  # type: ignore[call-overload]
-                break
+        goes_on(lab, name, words, after, what)
         problems = []
         for number in (0, 1):
             single = lab.folder / f"single-{number}"
@@ -165,8 +158,78 @@ def sweeps(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
         return "; ".join(filter(None, problems)) or None
 
     for number in range(many):
-        after, whole = draw.uniform(1, 20), bool(number % 2)
-        yield f"{'all' if whole else 'jobs'} after {after:.1f} s", lambda a=after, w=whole: killed(a, w)  # type: ignore[misc]
+        after, what = draw.uniform(1, 20), ("all of it", "its jobs", "the server of its jobs")[number % 3]
+        yield f"{what} after {after:.1f} s", lambda a=after, w=what: killed(a, w)  # type: ignore[misc]
+
+
+def searches(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
+    """Kill a search, with its jobs or without: the same command does what is left of its trials, none twice."""
+    draw = random.Random(seed)
+    words = ("sweep=search", *PLAIN, "trainer.max_epochs=2", "hydra.sweeper.trials=4", "hydra.sweeper.startup_trials=4")
+
+    def killed(after: float, what: str) -> str | None:
+        name = f"search-{next(numbers)}"
+        goes_on(lab, name, words, after, what)
+        runs = [json.loads(path.read_text()) for path in (lab.folder / name).glob("*/results.json")]
+        ends = [run["status"] for run in runs]
+        fine = ends.count("finished") == 4 and set(ends) <= {"finished", "failed", "running"} and len(ends) <= 5
+        return None if fine and not litter(lab.folder / name) else f"{ends}, {litter(lab.folder / name)}"
+
+    for number in range(many):
+        after, what = draw.uniform(1, 25), ("all of it", "its jobs")[number % 2]
+        yield f"{what} after {after:.1f} s", lambda a=after, w=what: killed(a, w)  # type: ignore[misc]
+
+
+def goes_on(lab: Lab, name: str, words: Sequence[str], after: float, what: str) -> None:
+    """Start a sweep, kill what was named some seconds later, and type its command again until it has ended well."""
+    command = [sys.executable, str(lab.folder / "train.py"), *words, f"hydra.sweep.dir={name}"]
+    quiet = {"cwd": lab.folder, "env": lab.env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, **quiet)  # type: ignore[call-overload]
+    time.sleep(after)
+    server = [int(number) for number in children(process.pid)]
+    jobs = [number for called, number in processes_in(lab.folder).items() if re.match(r"\d_", called)]
+    for number in {"all of it": [process.pid, *jobs, *server], "its jobs": jobs}.get(what, server):
+        os.kill(number, signal.SIGKILL)
+    process.wait()
+    for _ in range(3):
+        again = [*command[:2], f"resume={name}"] if (lab.folder / name / "sweep.json").exists() else command
+        if subprocess.run(again, **quiet).returncode == 0:  # type: ignore[call-overload]
+            break
+
+
+def ranks(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
+    """Signal one process of a run on two devices: it ends within half a minute, with one message, and goes on."""
+    draw = random.Random(seed)
+    words = (*PLAIN, "trainer=ddp", "trainer.devices=2", "model=mlp", "trainer.max_epochs=4")
+
+    def signalled(number: signal.Signals, is_first: bool, epochs: int) -> str | None:
+        name = f"ranks-{next(numbers)}"
+        process = lab.start(*words, f"output_dir={name}", "trainer.max_epochs=400")
+        while process.poll() is None and epochs_of(lab.folder / name) < epochs:
+            time.sleep(0.01)
+        [other] = children(process.pid)
+        os.kill(process.pid if is_first else int(other), number)
+        try:
+            said = process.communicate(30)[1]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return "no end within half a minute"
+        if "Traceback" in said or len(said.splitlines()) != (number != signal.SIGKILL or not is_first):
+            return said[-500:]
+        done = epochs_of(lab.folder / name)
+        status, said = lab.run(f"resume={name}", f"trainer.max_epochs={done + 1}")
+        whole = f"{name}-whole"
+        lab.run(*words, f"output_dir={whole}", f"trainer.max_epochs={done + 1}")
+        return Facts(lab.folder / whole).differences(Facts(lab.folder / name)) if not status else said[-500:]
+
+    for number in range(many):
+        sent, epochs = draw.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]), draw.randrange(1, 5)
+        name = f"{sent.name} to {'the other' if number % 2 else 'the first'} process after epoch {epochs}"
+        yield name, lambda s=sent, f=not number % 2, e=epochs: signalled(s, f, e)  # type: ignore[misc]
+
+
+def epochs_of(run: Path) -> int:
+    return len(json.loads(path.read_text())["epochs"]) if (path := run / "results.json").exists() else 0
 
 
 def children(pid: int) -> list[str]:

@@ -8,14 +8,13 @@ import signal
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import warm
 import yaml
-from conftest import PROJECT, Program, environment
+from conftest import PROJECT, Program, environment, processes_in
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
@@ -49,16 +48,6 @@ def wait_for(path: Path, process: warm.Process) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def processes_in(folder: Path) -> dict[str, int]:
-    """Return the processes that work in `folder`, by the names that top shows."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (place / "cwd").readlink() == folder:
-                found[(place / "comm").read_text().rstrip()] = int(place.name)
-    return found
 
 
 def end_status(directory: Path) -> str:
