@@ -32,14 +32,13 @@ LIBRARIES = (
     "torch", "lightning.pytorch", "torchmetrics.classification", "torchvision", "pandas", "scipy.stats",
     "scipy.ndimage", "matplotlib.figure", "sklearn.metrics", "hydra", "pydantic", "PIL.Image", "rich.table",
 )  # fmt: skip
-OF_TRAINING = "complete or fields or events or last_checkpoint or runs_again or moved or within_an_epoch"
 TESTS = {  # of each module: what pytest is given, the quick ones first
     "sweeps/leaderboard.py": ["tests/sweeps/test_leaderboard.py", "tests/test_compare.py", "-k", "not help"],
     "evaluation/measures.py": ["tests/evaluation/test_measures.py"],
     "data.py": ["tests/test_data_steps.py", "tests/test_data.py", "-k", "not torchvision"],
     "module.py": ["tests/test_module_steps.py"],
-    "training/recorder.py": ["tests/test_train.py", "-k", OF_TRAINING],
-    "training/checkpoints.py": ["tests/test_train.py", "-k", OF_TRAINING],
+    "training/recorder.py": ["tests/training/test_recorder_steps.py"],
+    "training/checkpoints.py": ["tests/training/test_checkpoints_steps.py"],
     "runs/seal.py": ["tests/runs/test_seal_steps.py"],
     "runs/run.py": ["tests/runs/test_run_steps.py"],
     "pictures/prepare.py": ["tests/pictures/test_steps.py", "tests/pictures/test_prepare.py"],
@@ -47,6 +46,7 @@ TESTS = {  # of each module: what pytest is given, the quick ones first
 UNSEEN = {  # faults that nobody could notice: module, what is in the line, the change; and why
     ("evaluation/measures.py", "strict=True", "True -> False"): "they are of equal lengths",
     ("evaluation/measures.py", "stable=True", "True -> False"): "PyTorch's sort on a CPU is stable either way",
+    ("training/checkpoints.py", "super()", "super().__init__() -> None"): "Lightning's own has nothing to set up",
     ("runs/seal.py", "indent=2", "2 -> 3"): "how seal.json is laid out says nothing",
     ("data.py", "len(self.arrays[0])", "0 -> 1"): "there are as many labels as images",
     ("data.py", "resumed_at", "0 -> 1"): "of any epoch no batch was done before",

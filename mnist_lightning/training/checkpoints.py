@@ -60,10 +60,11 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().on_train_end(trainer, pl_module)
         path = Path(self.best_model_path)
-        if self.monitor is None and path.parts[-2:] == LAST_CHECKPOINT.parts:
-            if self._last_global_step_saved != trainer.global_step:
-                self._save_checkpoint(trainer, str(path))
-            self.write_due()
+        is_last = self.monitor is None and path.parts[-2:] == LAST_CHECKPOINT.parts
+        if is_last and self._last_global_step_saved != trainer.global_step:
+            self._save_checkpoint(trainer, str(path))
+        self.write_due()
+        if is_last:
             saved, final = read_checkpoint(path), pl_module.state_dict()
             if weights_sha256(network_weights(saved)) != weights_sha256(network_weights({"state_dict": final})):
                 saved = {RESUMED: saved["state_dict"], **saved, "state_dict": final}
@@ -71,6 +72,8 @@ class RunCheckpoint(ModelCheckpoint):
                     trainer.strategy.checkpoint_io.save_checkpoint(saved, path)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        if getattr(self, "due", None):  # before setup there is none; of this step nothing was written
+            self._last_global_step_saved = 0
         self.due = []
         super().on_exception(trainer, pl_module, exception)
         self.write_due()
@@ -108,9 +111,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             self.seal.write(path, content.getvalue(), before)
         except OSError as error:
             reason = error.strerror or str(error)
-            go_on = f"make room, then go on with: {resume_command(self.directory)}"
-            whole = "The checkpoint before it is whole; " if path.exists() else ""
-            raise RunError(f"{path} can't be written: {reason}. {whole}{go_on}") from error
+            make_room = "The checkpoint before it is whole; make room" if path.exists() else "Make room"
+            go_on = f"{make_room}, then go on with: {resume_command(self.directory)}"
+            raise RunError(f"{path} can't be written: {reason}. {go_on}") from error
         self.when_saved(path, checkpoint)
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from mnist_lightning.runs import run as runs
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import (
     Run,
@@ -69,7 +70,7 @@ def test_results_are_those_of_a_run(tmp_path: Path) -> None:
 
 
 def test_a_run_that_a_process_holds_is_in_use(tmp_path: Path) -> None:
-    assert not is_in_use(tmp_path) and not (tmp_path / ".lock").exists()
+    assert is_in_use(tmp_path) is False and not (tmp_path / ".lock").exists()
     with FileLock(tmp_path / ".lock"):
         assert is_in_use(tmp_path)
     (tmp_path / ".lock").touch()
@@ -77,6 +78,31 @@ def test_a_run_that_a_process_holds_is_in_use(tmp_path: Path) -> None:
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").mkdir()
     assert is_in_use(tmp_path) is False, "nobody can lock it"
+
+
+def test_a_run_that_a_process_holds_is_left_to_it(tmp_path: Path) -> None:
+    directory = trained(tmp_path / "run", "interrupted")
+    before = (directory / "results.json").read_bytes()
+    with (
+        FileLock(directory / ".lock"),
+        pytest.raises(UsageError, match=f"^{directory} is in use by another process: wait for it to end$"),
+        Run.open(directory),
+    ):
+        pass
+    assert (directory / "results.json").read_bytes() == before
+    with Run.open(directory) as run:
+        assert is_in_use(directory) and run.directory == directory
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    directory = trained(tmp_path / "run")
+    (directory / "figures").mkdir()
+    left = [directory / folder / ".file.123.0123abcd" for folder in ("", "checkpoints", "figures", "other")]
+    left[-1].parent.mkdir()
+    for path in left:
+        path.touch()
+    with Run.open(directory):
+        assert [path.exists() for path in left] == [False, False, False, True], "others may write elsewhere"
 
 
 def test_a_directory_is_free_where_nothing_says_anything(tmp_path: Path) -> None:
@@ -169,6 +195,20 @@ def test_time_goes_on_where_it_is_known(tmp_path: Path) -> None:
     run = Run.open(trained(tmp_path / "c", total_seconds=1000))
     run.save()
     assert 1000 < json.loads((tmp_path / "c" / "results.json").read_text())["total_seconds"] < 1e5
+    new = Run.create(str(tmp_path / "d"), "x")
+    assert (new.seconds_before, new.results["seed"]) == (0, 0)
+
+
+def test_results_can_be_read_by_people_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "process_seconds", lambda: 1.23456)
+    run = Run(tmp_path, {"name": "zéro"})
+    run.save()
+    written = '{\n  "name": "zéro",\n  "total_seconds": 1.235\n}\n'
+    assert (tmp_path / "results.json").read_text(encoding="utf-8") == written
+    run.results["loss"] = float("nan")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.save()
+    assert (tmp_path / "results.json").read_text(encoding="utf-8") == written
 
 
 def test_a_run_of_which_no_checkpoint_is_whole_begins_anew_or_is_refused(tmp_path: Path) -> None:
@@ -221,6 +261,16 @@ def test_an_edited_run_is_ones_own_once_it_is_trusted(tmp_path: Path) -> None:
     with Run.open(other):
         (other / "config.yaml").write_bytes(b"a: 2")
     assert Seal(other).state("config.yaml") == "changed", "nobody said that it is trusted"
+    with pytest.raises(UsageError, match=rf"config\.yaml was changed .*: python train.py resume={other} trust=true$"):
+        Run.open(other)
+
+
+def test_where_no_key_can_be_kept_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MNIST_LIGHTNING_KEY", str(tmp_path / "file" / "key"))
+    [note] = Run.create(str(tmp_path / "run"), "x").notes()
+    assert note.startswith(f"no key can be kept in {tmp_path}/file/key: ")
+    assert note.endswith(". This run is not sealed: resume= will ask for trust=true")
 
 
 def status_of(directory: Path) -> str:
@@ -236,6 +286,10 @@ def test_a_result_stays_until_there_is_another(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"^a bug. {done} stays what it was$"), Run.open(done):
         raise ValueError("a bug")
     assert (done / "results.json").read_bytes() == before
+    with pytest.raises(Interrupted, match=r"^terminated\. Go on from its last checkpoint: "), Run.open(done) as run:
+        run.save()  # there is more than it had
+        raise Interrupted(15)
+    assert status_of(done) == "interrupted"
     with Run.create(str(tmp_path / "new"), "x"):
         assert not (tmp_path / "new" / "results.json").exists()
     assert status_of(tmp_path / "new") == "finished"
@@ -258,10 +312,13 @@ def test_how_a_run_ended_stands_in_its_files(
     handlers = list(log.handlers)
     run = Run.open(directory)
     with pytest.raises(type(error)) as raised, run:
+        log.error("zéro")
         raise error
     results = json.loads((directory / "results.json").read_text())
     assert (results["status"], results["error"]) == (status, noted)
     assert str(raised.value).startswith(said)
+    assert ("The last good checkpoint is " in str(raised.value)) == isinstance(error, DivergedError)
+    assert (directory / "train.log").read_text(encoding="utf-8").startswith("zéro\n")
     assert log.handlers == handlers and run._log_file.stream is None
     assert ("Traceback" in (directory / "train.log").read_text()) == (status == "failed" or not said)
     assert not is_in_use(directory)
@@ -276,6 +333,20 @@ def test_a_run_that_was_asked_for_wrongly_stands_as_it_stood(tmp_path: Path) -> 
     with pytest.raises(RunError), Run.create(str(tmp_path / "new"), "x"):
         raise RunError("no")
     assert not (tmp_path / "new").exists()
+    for early in (RunError("no"), KeyboardInterrupt(), ValueError("a bug")):
+        with pytest.raises(type(early)), Run.create(str(tmp_path / "new"), "x"):
+            assert [path.name for path in (tmp_path / "new").iterdir()] == [".lock"]
+            raise early
+        assert not (tmp_path / "new").exists()
+    with pytest.raises(RunError), Run.create(str(tmp_path / "new"), "x") as new:
+        (tmp_path / "new" / "config.yaml").touch()
+        new.save()
+        raise RunError("before the first step")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(KeyboardInterrupt), Run.create(str(tmp_path / "new"), "x"):
+        (tmp_path / "new" / "config.yaml").touch()
+        raise KeyboardInterrupt
+    assert status_of(tmp_path / "new") == "interrupted", "what was asked for is known, so that it can begin again"
     begun = Run.create(str(tmp_path / "begun"), "x")
     with pytest.raises(RunError), begun:
         begun.is_under_way = True

@@ -41,6 +41,12 @@ def test_the_seal_is_the_hmac_of_the_digests(directory: Path) -> None:
     right = hmac.new(b"k" * 32, json.dumps(files, sort_keys=True).encode(), "sha256").hexdigest()
     assert content_of(directory) == {"files": files, "hmac": right}
     assert (directory / "config.yaml").read_bytes() == b"a: 1"
+    Seal(directory).write(directory / "a", b"1")
+    ordered = {"a": [sha256(b"1")], **files}
+    right = hmac.new(b"k" * 32, json.dumps(ordered).encode(), "sha256").hexdigest()
+    for content in (ordered, dict(reversed(ordered.items()))):
+        (directory / "seal.json").write_text(json.dumps({"files": content, "hmac": right}))
+        assert Seal(directory).state("a") == "own", "in whatever order they stand there"
 
 
 def test_the_seal_fits_the_old_file_and_the_new(directory: Path, tmp_path: Path) -> None:
@@ -105,6 +111,7 @@ def test_the_checkpoint_before_is_kept_unless_it_is_damaged(directory: Path) -> 
     last.write_bytes(b"damaged")
     own.write(last, b"5", before)
     assert (last.read_bytes(), before.read_bytes()) == (b"5", b"3")
+    assert content_of(directory)["files"]["checkpoints/previous.ckpt"] == [sha256(b"3"), sha256(b"2")], "as it was"
     assert (own.state("checkpoints/last.ckpt"), own.state("checkpoints/previous.ckpt")) == ("own", "own")
 
 
@@ -127,6 +134,19 @@ def test_whole_checkpoints_come_latest_first(directory: Path) -> None:
     (folder / "gone.ckpt").unlink()
     (folder / "unsealed.ckpt").touch()
     assert own.checkpoints() == [folder / "best.ckpt", folder / "last.ckpt"]
+
+
+def test_of_a_strangers_seal_only_the_directorys_own_checkpoints_count(
+    directory: Path, tmp_path: Path, key: Path
+) -> None:
+    own, among, elsewhere = Seal(directory), directory / "checkpoints" / "a.ckpt", tmp_path / "elsewhere.ckpt"
+    for path, age in ((among, 2), (elsewhere, 1)):
+        own.write(path, b"1")
+        os.utime(path, ns=(0, 10**9 * (5 - age)))
+    (directory / "checkpoints" / "unsealed.ckpt").touch()
+    assert own.checkpoints() == [elsewhere, among]
+    key.write_bytes(b"x" * 32)
+    assert own.checkpoints() == [among]
 
 
 def test_what_stands_there_is_taken_as_ones_own(directory: Path, key: Path) -> None:
@@ -168,6 +188,8 @@ def test_a_key_is_made_once_and_whole(tmp_path: Path, key: Path) -> None:
     assert key.read_bytes() == b"k" * 32, "another process was faster"
     key.write_bytes(b"k" * 1025)
     assert seal.own_key() is None
+    key.unlink()
+    assert seal.problem_with_key() is None and len(key.read_bytes()) == 32, "one is made where there is none"
     key.unlink()
     assert seal.own_key() is None and not key.exists()
     made = seal.own_key(may_make=True)
