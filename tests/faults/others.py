@@ -217,9 +217,9 @@ def ranks(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
         if "Traceback" in said or len(said.splitlines()) != (number != signal.SIGKILL or not is_first):
             return said[-500:]
         done = epochs_of(lab.folder / name)
-        status, said = lab.run(f"resume={name}", f"trainer.max_epochs={done + 1}")
+        status, said = lab.run(f"resume={name}", f"trainer.max_epochs={done + 2}")
         whole = f"{name}-whole"
-        lab.run(*words, f"output_dir={whole}", f"trainer.max_epochs={done + 1}")
+        lab.run(*words, f"output_dir={whole}", f"trainer.max_epochs={done + 2}")
         return Facts(lab.folder / whole).differences(Facts(lab.folder / name)) if not status else said[-500:]
 
     for number in range(many):
