@@ -99,3 +99,21 @@ def test_what_is_about_start_up_is_refused() -> None:
             warm.start(words)
     with pytest.raises(ValueError, match="OMP_NUM_THREADS is read while libraries are loaded"):
         warm.start(["-c", "pass"], env=environment(OMP_NUM_THREADS="3"))
+
+
+@pytest.mark.parametrize("can_fork", [True, False])
+def test_a_job_has_its_threads_its_name_and_its_session(
+    can_fork: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing can be forked."""
+    monkeypatch.setattr(warm.jobs, "CAN_FORK", can_fork)
+    warm.run(["-c", "pass"], env=environment()) if can_fork else None  # the server begins
+    code = (
+        "import os, torch; print(torch.get_num_threads(), os.getsid(0) == os.getpid(), open('/proc/self/comm').read())"
+    )
+    with (tmp_path / "output").open("wb") as output:
+        job = warm.jobs.start(["-c", code], environment(OMP_NUM_THREADS="2"), output, name="2_experiment=long")
+    assert job.wait(60) == 0
+    said = (tmp_path / "output").read_text().split()
+    assert said == ["2", "True", "2_experiment=lo" if can_fork else "python"]
+    assert isinstance(job, subprocess.Popen) != can_fork
