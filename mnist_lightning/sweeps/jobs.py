@@ -44,13 +44,14 @@ class Process:
             )
         self.started = time.perf_counter()
 
-    def terminate(self) -> None:
-        """Send SIGTERM to the job, to all processes of a multi-device one."""
-        try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-        except ProcessLookupError:  # it has ended, or begins and has no session of its own yet
-            if self.process.poll() is None:
-                os.kill(self.process.pid, signal.SIGTERM)
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the job, to all processes of a multi-device one."""
+        with suppress(ProcessLookupError):
+            try:
+                os.killpg(self.process.pid, number)
+            except ProcessLookupError:  # it has ended, or begins and has no session of its own yet
+                if self.process.poll() is None:
+                    os.kill(self.process.pid, number)
 
     def close(self) -> dict[str, Any]:
         """Return the results of the job that has ended, or is ended here, and record what only this process knows.
@@ -59,6 +60,7 @@ class Process:
         """
         with suppress(ProcessLookupError):  # also what a multi-device job that was killed left behind
             os.killpg(self.process.pid, signal.SIGKILL)
+        # also what a multi-device job that was killed has left behind
         status, output = self.process.wait(), read_end(self.output_file)
         self.output_file.unlink()
         results = peek(self.directory)
@@ -140,7 +142,7 @@ def look(running: Iterable[Process], board: Board, watcher: "Search | None") -> 
     for one in running:
         results = peek(one.directory)
         if results and watcher and watcher.gives_up(one.directory, results):
-            one.terminate()
+            one.send(signal.SIGTERM)
         board.show(one.directory.name, read_end(one.output_file, most=2000), results)
     board.refresh()
 
@@ -150,7 +152,7 @@ def stop(running: Sequence[Process]) -> None:
     if running:
         say("stopping, with everything saved that is needed to go on …")
     for one in running:
-        one.terminate()
+        one.send(signal.SIGTERM)
     deadline = time.monotonic() + PATIENCE_SECONDS
     for one in running:
         with suppress(subprocess.TimeoutExpired):

@@ -362,7 +362,7 @@ def test_slots_share_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_search_goes_on_with_its_study(program: Program, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna", reason="the extra `search` is not installed")
     command = (
-        "sweep=search", *DIGITS, "data.val_size=100", "trainer.max_epochs=10", "data.batch_size=16,32",
+        "sweep=search", *DIGITS, "data.val_size=100", "trainer.max_epochs=6", "data.batch_size=16,32",
         "hydra.launcher.jobs=2", "hydra.sweep.dir=search",
     )  # fmt: skip
     process = start(tmp_path, *command, "hydra.sweeper.trials=1")
@@ -382,7 +382,7 @@ def test_search_goes_on_with_its_study(program: Program, tmp_path: Path) -> None
     [trial, other] = optuna.load_study(study_name=None, storage=storage).trials
     assert (trial.state.name, other.state.name) == ("COMPLETE", "COMPLETE")
     results = read(interrupted.parent)
-    assert (results["status"], len(results["epochs"])) == ("finished", 10)
+    assert (results["status"], len(results["epochs"])) == ("finished", 6)
     assert trial.value == results["val"]["accuracy"]
     assert trial.intermediate_values.items() >= {1: results["epochs"][0]["val_accuracy"]}.items()
     assert 0.003 <= trial.params["optimizer.lr"] <= 0.3
