@@ -1,8 +1,10 @@
 """make fault-test: try everything, show what came of it, and write the table into docs/reliability.md."""
 
 import argparse
+import logging
 import os
 import re
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +48,8 @@ def cases(lab: Lab, part: str, share: float, seed: int) -> Iterator[kills.Case]:
 def tried(part: str, worker: int, workers: int, share: float, seed: int) -> list[tuple[str, str | None]]:
     """Do every so-many-th case of a part, in a folder of its own."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever this was begun by
+    logging.disable(logging.WARNING)  # each damaged checkpoint is one
     done: list[tuple[str, str | None]] = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         os.environ["MNIST_LIGHTNING_KEY"] = f"{folder}/key"
