@@ -36,7 +36,7 @@ browser-test: setup ## open the drawing page and TensorBoard in a real Chromium,
 attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by a real process; a quarter of an hour
 	@PYTHONPATH=tests:. $(RUN) -m attacks $(ARGS)
 
-fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six hundred times, and compare; DURATION
+fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six hundred times, and compare; twenty minutes
 	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m faults $(ARGS)
 
 mutation-test: setup ## put 40 small faults into each of nine modules, and see which the tests notice; ARGS="measures seal" for some
