@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import signal
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.config import build
+from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run, log
 from mnist_lightning.runs.seal import Seal
 from mnist_lightning.training import recorder as steps
@@ -394,3 +396,33 @@ def test_epochs_and_time_go_on_from_a_checkpoint(scene: Scene, clock: SimpleName
     other.end_epoch()
     assert [(row["epoch"], row["seconds"]) for row in other.file["epochs"]] == [(1, 5.0), (2, 2.0)]
     assert other.file["fit_seconds"] == 7
+
+
+@pytest.mark.parametrize("begins", ["on_sanity_check_start", "on_train_start", "on_test_start"])
+@pytest.mark.parametrize("own", [signal.default_int_handler, signal.SIG_DFL])
+def test_sigterm_is_taken_back_from_lightning(begins: str, own: Any, tmp_path: Path) -> None:
+    """Its handler waits for all processes; it stays where the program had none of its own."""
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        scene = Scene(tmp_path / "run")
+        lightnings = lambda *_: None  # noqa: E731
+        signal.signal(signal.SIGTERM, lightnings)
+        getattr(scene.recorder, begins)(scene.trainer, scene.module)
+        assert signal.getsignal(signal.SIGTERM) == (lightnings if own == signal.SIG_DFL else own)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_process_that_has_gone_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where there are several; any other failure of the network stays what it is."""
+    run = Run(tmp_path / "run", {"status": "running", "epochs": []}, is_new=True)
+    gloo = "[/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:6573: Connection reset by peer"
+    for is_several, message, expected in (
+        (True, gloo, "another process of this run has ended, or can't be reached. Go on from its last checkpoint: "),
+        (True, "mat1 and mat2 shapes cannot be multiplied", "mat1 and mat2"), (False, gloo, "[/gloo/"),
+    ):  # fmt: skip
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda is_several=is_several: is_several)
+        with pytest.raises((RunError, RuntimeError)) as raised, build.refusals_of_lightning(run):
+            raise RuntimeError(message)
+        assert str(raised.value).startswith(expected)
+        assert isinstance(raised.value, RunError) == expected.startswith("another")
