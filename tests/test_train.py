@@ -365,7 +365,8 @@ def test_two_processes_do_what_one_does(program: Program, tmp_path: Path) -> Non
     assert abs(two["test"]["errors"] - one["test"]["errors"]) <= 2
     for mine, other in zip(two["epochs"], one["epochs"], strict=True):
         assert mine["train_loss"] == pytest.approx(other["train_loss"], rel=0.01)
-    go_on(tmp_path / "two", "trainer.max_epochs=3", "trainer.devices=1")
+    ended = program("train.py", "resume=two", "trainer.max_epochs=3", "trainer.devices=1")
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert [epoch["epoch"] for epoch in read(tmp_path / "two")["epochs"]] == [1, 2, 3]
     said = (tmp_path / "two" / "train.log").read_text()
     assert "devices 2 before, 1 now: the bits may be others than those of an undisturbed run" in said

@@ -119,8 +119,8 @@ def become(
     """Make this child what a new process would be, and run the program."""
     os.setsid()
     Path("/proc/self/comm").write_text(name[:15])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that was meant for the session before
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    on_ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that was meant for the session before
+    signal.signal(signal.SIGINT, on_ctrl_c)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     for number, own in enumerate(streams.numbers):
         os.dup2(own, number)

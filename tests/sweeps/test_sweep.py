@@ -536,8 +536,9 @@ def test_resume_runs_what_further_commands_added(tmp_path: Path) -> None:
 
 
 def test_signals_wait_until_a_job_is_on_the_list() -> None:
-    done = []
+    done, before = [], signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt), jobs.signals_put_off():
         signal.raise_signal(signal.SIGINT)
         done.append("not torn apart")
+    signal.signal(signal.SIGINT, before)
     assert done
