@@ -121,8 +121,11 @@ def test_missing_mnist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         trained.test_set(tmp_path)
 
 
-def test_own_pictures_are_read_nearly_as_well(mnist_root: Path, tmp_path: Path) -> None:
+def test_own_pictures_are_read_nearly_as_well(
+    mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At least 500 test images, laid on paper: at most two points below the plain ones."""
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
     from own_pictures import render
 
     from mnist_lightning.pictures.prepare import prepare

@@ -43,9 +43,11 @@ class Process:
                 [sys.argv[0], *arguments], share_of_machine(slot, slots), output, name=directory.name
             )
         self.started = time.perf_counter()
+        self.is_told_to_stop = False
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the job, to all processes of a multi-device one."""
+        self.is_told_to_stop |= number == signal.SIGTERM
         with suppress(ProcessLookupError):
             try:
                 os.killpg(self.process.pid, number)
@@ -70,7 +72,7 @@ class Process:
             from mnist_lightning.training import hparams
 
             hparams.write_killed(self.directory)
-        if results is None and status == -signal.SIGTERM:
+        if results is None and self.is_told_to_stop:
             return {"status": "interrupted", "epochs": []}  # before it had begun: as if it had not been started
         if status < 0:
             output += f"ended by {signal.Signals(-status).name}\n"

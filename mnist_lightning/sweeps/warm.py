@@ -24,7 +24,6 @@ from multiprocessing import forkserver, reduction, resource_tracker
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, NoReturn
-from unittest.mock import patch
 
 LIBRARIES = (
     "torch", "torch._dynamo", "torch.utils.tensorboard", "torchvision", "lightning.pytorch",
@@ -99,8 +98,11 @@ class Program:
         begin()
         work = (list(words), dict(env), streams, str(Path(cwd).absolute()), dict(limits or {}), name)
         self.process = multiprocessing.get_context("forkserver").Process(target=become, args=work)
-        with patch.dict(sys.modules, __main__=ModuleType("__main__")):  # else the child would run it first
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")  # the child would run it first
+        try:
             self.process.start()
+        finally:
+            sys.modules["__main__"] = main
         self.pid: int = self.process.pid  # type: ignore[assignment]
 
     def poll(self) -> int | None:
