@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import PROJECT
 from PIL import Image
 from test_train import fit, read
 
