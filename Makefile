@@ -33,7 +33,7 @@ test: setup ## run every test, without network
 browser-test: setup ## open the drawing page and TensorBoard in a real Chromium, where chromium and chromedriver are installed; ARGS as for test
 	@$(RUN) -m pytest -m browser -rs $(ARGS)
 
-attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by a real process; a quarter of an hour
+attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by a real process; ten minutes
 	@PYTHONPATH=tests:. $(RUN) -m attacks $(ARGS)
 
 fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six hundred times, and compare; twenty minutes

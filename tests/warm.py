@@ -10,9 +10,9 @@ CompletedProcess. Both take stdin (empty unless given), stdout and stderr (pipes
 {resource.RLIMIT_FSIZE: (1000, 1000)}.
 
 What it can't show is start-up itself, so these stay with subprocess: what is imported and how fast, streams that are
-closed, options of the interpreter but -W ACTION, variables that are read while libraries are loaded (START_UP, refused
-where they differ from the server's), and programs that start themselves again, as DDP does. /proc/PID/cmdline is the
-server's, and the seed of hashes is the same in all children.
+closed, options of the interpreter but -W ACTION, and variables that are read while libraries are loaded (START_UP,
+refused where they differ from the server's). /proc/PID/cmdline is the server's, and the seed of hashes is the same in
+all children.
 """
 
 import atexit

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,6 +188,8 @@ def test_sweeps_of_the_same_second_keep_apart(tmp_path: Path) -> None:
         process.terminate()
     errors = [process.communicate(timeout=100)[1] for process in both]
     assert [process.returncode for process in both] == [143, 143], errors
+    begun = [read(path.parent) for path in tmp_path.glob("runs/digits-cnn-sweep/*/*/results.json")]
+    assert {one["status"] for one in begun} <= {"interrupted"}, "a job that was told to stop has not failed"
     sweeps = sorted((tmp_path / "runs" / "digits-cnn-sweep").iterdir())
     planned = [json.loads((sweep / "sweep.json").read_text())["jobs"] for sweep in sweeps]
     assert sorted(jobs[0]["overrides"][0] for jobs in planned) == ["seed=5", "seed=6"]
@@ -542,3 +545,22 @@ def test_signals_wait_until_a_job_is_on_the_list() -> None:
         done.append("not torn apart")
     signal.signal(signal.SIGINT, before)
     assert done
+
+
+@pytest.mark.parametrize(("is_told", "status"), [(True, "interrupted"), (False, "failed")])
+def test_a_job_that_was_told_to_stop_has_not_failed(
+    is_told: bool, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended with 143 before it had a run directory: as if it had not been started, unless nobody told it to."""
+
+    def killpg(*_: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    ended = SimpleNamespace(pid=0, poll=lambda: 143, wait=lambda: 143)
+    monkeypatch.setattr(jobs.warm, "start", lambda words, env, output, name: output.write(b"terminated\n") and ended)
+    job = jobs.Process(tmp_path / "0_seed=0", [], slot=0, slots=1)
+    if is_told:
+        job.send(signal.SIGTERM)
+    assert job.close()["status"] == status
+    assert job.directory.exists() != is_told
