@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_lightning.config import check
 from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
-from mnist_lightning.runs.errors import RunError, UsageError
+from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import Run, resume_command
 
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
@@ -56,6 +56,8 @@ def everything(config: DictConfig, begins: bool = True) -> None:
         for callback in trainer(config).callbacks:
             if isinstance(callback, Augmentation):
                 callback.try_on(images)
+    if Interrupted.arrived:  # while a library was imported, which went on all the same
+        raise Interrupted.arrived
 
 
 def data(node: DictConfig) -> Any:

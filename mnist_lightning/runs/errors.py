@@ -1,5 +1,7 @@
 """What went wrong, said to a person: one message instead of a traceback."""
 
+from typing import ClassVar, Optional
+
 
 def printable(text: str, keep: str = "") -> str:
     """Return `text` with what a terminal can't show, or would obey, as an escape sequence of Python's."""
@@ -26,9 +28,18 @@ class DivergedError(RunError):
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM arrived. Exit status 128 + signal number."""
+    """SIGINT, SIGTERM or SIGHUP arrived. Exit status 128 + signal number."""
+
+    arrived: ClassVar[Optional["Interrupted"]] = None  # what was raised may be lost in a library
 
     def __init__(self, signal_number: int) -> None:
         words = {1: "hung up", 2: "interrupted", 15: "terminated"}
         super().__init__(words.get(signal_number, f"signal {signal_number}"))
         self.status = 128 + signal_number
+
+
+def reason(error: BaseException | None) -> BaseException | None:
+    """Return the signal that arrived in place of what a library, stopped halfway, made of it; a full disk stays one."""
+    if error is None or isinstance(error, OSError):
+        return error
+    return Interrupted.arrived or error

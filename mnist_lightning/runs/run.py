@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
+from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, reason
 from mnist_lightning.runs.files import is_scratch, read_json, real, remove_scratch, write_atomically
 from mnist_lightning.runs.provenance import describe_process, process_seconds
 from mnist_lightning.runs.seal import SEAL_FILE, Seal, problem_with_key
@@ -133,6 +133,7 @@ class Run:
             return
         log.removeHandler(self._log_file)
         self._log_file.close()
+        error = reason(error)
         has_begun = not self.is_new or self.has_saved or (self.directory / CONFIG_FILE).exists()
         if error is None:
             self.results["status"] = "finished"

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
-from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, printable
+from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, printable, reason
 from mnist_lightning.runs.run import is_main_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -61,12 +61,15 @@ def answered(ends_process: bool = True) -> Iterator[None]:
     except BrokenPipeError:  # nobody reads any more, as after `| head`: no error, but not the whole job either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except (RunError, Interrupted) as error:
-        say(error)
-        sys.exit(error.status)
     except OSError as error:  # a full or failing disk; train.log has the traceback where there is room for it
         say(f"{error.filename or 'a file'} can't be read or written: {error.strerror or error}")
         sys.exit(1)
+    except (Exception, Interrupted) as error:
+        why = reason(error)
+        if not isinstance(why, RunError | Interrupted):
+            raise
+        say(why)
+        sys.exit(why.status)
 
 
 def quiet_about_disks(failure: threading.ExceptHookArgs) -> None:
@@ -88,7 +91,8 @@ def say(error: object) -> None:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop at the first signal with everything saved; a second one ends the process at once."""
     let_signals_end_it()
-    raise Interrupted(number)
+    Interrupted.arrived = Interrupted(number)
+    raise Interrupted.arrived
 
 
 def let_signals_end_it() -> None:

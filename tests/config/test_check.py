@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from mnist_lightning.config import build, compose
 from mnist_lightning.config import check as checks
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import Interrupted, UsageError
 
 CONF = PROJECT / "conf"
 GROUP_FILES = sorted(path for path in CONF.glob("*/*.yaml"))
@@ -28,6 +28,14 @@ GROUP_FILES = sorted(path for path in CONF.glob("*/*.yaml"))
 def check(*overrides: str, folder: Path = CONF) -> None:
     with compose.explained(overrides), initialize_config_dir(str(folder), version_base="1.3"):
         build.everything(hydra_compose("config", overrides=list(overrides)))
+
+
+def test_a_signal_that_an_import_swallowed_ends_the_run_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As numpy's does with whatever is raised in it."""
+    check("data=digits")
+    monkeypatch.setattr(Interrupted, "arrived", Interrupted(2))
+    with pytest.raises(Interrupted, match="interrupted"):
+        check("data=digits")
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=lambda path: f"{path.parent.name}={path.stem}")

@@ -15,6 +15,20 @@ from test_train import fit
 
 from mnist_lightning.runs.errors import RunError, printable
 
+IN_A_LIBRARY = """
+import os, signal
+from omegaconf.errors import OmegaConfBaseException
+from mnist_lightning.config.compose import explained
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.terminal.command import answered
+
+with answered(), explained([]):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        raise {error}
+"""
+
 COMMANDS = ("evaluate", "predict", "export", "serve", "compare")
 
 
@@ -85,3 +99,22 @@ def test_ctrl_c_during_the_imports_is_quiet(words: list[str], seconds: float) ->
     _, said = process.communicate(timeout=60)
     assert "Traceback" not in said
     assert process.returncode in (-signal.SIGINT, 130, 1, 2)  # the last two where it was quicker
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        ("AttributeError('a flag of None')", 143, "terminated"),
+        ("OmegaConfBaseException('a flag of None')", 143, "terminated"),
+        ("UsageError('the other process has gone')", 143, "terminated"),
+        ("OSError(28, 'No space left on device', 'last.ckpt')", 1, "last.ckpt can't be read or written: No space"),
+    ],
+)
+def test_a_signal_is_answered_as_one_whatever_a_library_makes_of_it(
+    error: str, status: int, message: str, program: Program
+) -> None:
+    """OmegaConf and torch.distributed tidy up in `finally`, which may fail halfway; a full disk is said as such."""
+    ended = program("-c", IN_A_LIBRARY.format(error=error))
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert ended.stderr.startswith(f"-c: {message}")
+    assert ended.stderr.count("\n") == 1
