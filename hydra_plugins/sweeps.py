@@ -26,7 +26,7 @@ from mnist_lightning.config import build, compose
 from mnist_lightning.config.check import check_value
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
-from mnist_lightning.sweeps.sweep import STUDY_FILE, Sweep, is_sweep
+from mnist_lightning.sweeps.sweep import SEARCH_LOCK, STUDY_FILE, Sweep, is_sweep
 from mnist_lightning.terminal.command import check_extra
 
 
@@ -114,7 +114,8 @@ class GridSweeper(Sweeper):
                 raise UsageError(f"{resume.input_line}: not a sweep. {go_on}")
         if "output_dir" in by_key:
             raise UsageError("output_dir: the jobs of a sweep stand in its own directory: hydra.sweep.dir=DIR")
-        if place and is_sweep(place) and (Path(place) / STUDY_FILE).exists() != self.IS_SEARCH:
+        is_search = any((Path(str(place)) / name).exists() for name in (STUDY_FILE, SEARCH_LOCK))
+        if place and is_sweep(place) and is_search != self.IS_SEARCH:
             which = "no" if self.IS_SEARCH else "a"
             raise UsageError(f"{place} holds {which} search: name another hydra.sweep.dir=DIR")
         return list(by_key.values()), place
@@ -162,7 +163,7 @@ class GridSweeper(Sweeper):
 
     def open(self, place: str | None, name: str) -> Sweep:
         """Make or find the directory of the sweep."""
-        sweep = Sweep.create(place, name, self.is_trusted)
+        sweep = Sweep.create(place, name, self.is_trusted, is_shared=self.IS_SEARCH)
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(sweep.directory)
         return sweep
@@ -186,14 +187,18 @@ class SearchSweeper(GridSweeper):
         trials: so many in all; a further call goes on with the study up to that number.
         startup_trials: so many are drawn at random first, and before so many are complete none is given up.
         seed: of the draws.
+        storage: the address of a database that holds the study, as Optuna takes it; None: a journal in the sweep's
+            directory.
     """
 
     IS_SEARCH = True
 
     def __init__(
-        self, params: Mapping[str, Any], trials: int, startup_trials: int, seed: int, metric: str = "accuracy"
-    ) -> None:
+        self, params: Mapping[str, Any], trials: int, startup_trials: int, seed: int, metric: str = "accuracy",
+        storage: str | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(params, metric)
+        self.storage = storage
         self.settings = {"trials": trials, "startup_trials": startup_trials, "seed": seed}
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -214,7 +219,15 @@ class SearchSweeper(GridSweeper):
             raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
         config = self.compose_ends(space, fixed)
         with self.open(place, config.name) as sweep:
-            search = Search(sweep, space, fixed, epochs=config.trainer.max_epochs, metric=self.metric, **self.settings)
+            search = Search(
+                sweep,
+                space,
+                fixed,
+                config.trainer.max_epochs,
+                metric=self.metric,
+                storage=self.storage,
+                **self.settings,
+            )
             console.say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
             run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
             self.show(sweep)

@@ -4,9 +4,11 @@ import json
 import re
 import shutil
 import sys
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +25,7 @@ from mnist_lightning.runs.seal import Seal
 
 SWEEP_FILE = "sweep.json"
 STUDY_FILE = "study.journal"  # of a search; optuna-dashboard opens it too
+SEARCH_LOCK = ".search.lock"  # of a search: held for a moment by the process that asks for a trial, or writes
 NAME_BYTES = 120  # of a job's directory; file systems take 255
 
 
@@ -53,21 +56,30 @@ class Job:
 
 
 class Sweep:
-    """A sweep's directory, the command as it was typed, and its jobs. A context manager holds it against others."""
+    """A sweep's directory, the command as it was typed, and its jobs. A context manager holds it against others.
+
+    A search is shared: processes on several machines may work on it, each on jobs of its `own`.
+    """
 
     def __init__(self, directory: Path, command: list[str], jobs: list[Job]) -> None:
         self.directory, self.command, self.jobs = directory, command, jobs
         self.seal, self.is_trusted = Seal(directory), False
+        self.is_shared, self.own = False, set[Path]()
+        self.shared_lock = FileLock(directory / SEARCH_LOCK)
         self._lock = FileLock(directory / ".lock", blocking=False)
 
     @classmethod
-    def create(cls, directory: str | None, name: str, is_trusted: bool = False) -> Self:
+    def create(cls, directory: str | None, name: str, is_trusted: bool = False, is_shared: bool = False) -> Self:
         """Begin a sweep in `directory`, or go on with the one that is there; None: runs/<name>-sweep/<date>_<time>."""
-        if directory and is_sweep(directory):
-            return cls.open(directory, is_trusted)
         default = Path("runs", f"{name}-sweep", f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
-        sweep = cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
-        sweep.save()
+        if directory and is_shared and Path(directory).exists():
+            wait_for_sweep(directory)
+        if directory and is_sweep(directory):
+            sweep = cls.open(directory, is_trusted)
+        else:
+            sweep = cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
+            sweep.save()
+        sweep.is_shared = is_shared
         return sweep
 
     @classmethod
@@ -100,11 +112,15 @@ class Sweep:
     def __enter__(self) -> Self:
         try:
             self._lock.acquire()
-            remove_scratch(self.directory, self.directory / "figures")
-            if self.is_trusted:
-                self.seal.renew()
         except Timeout as error:
+            if self.is_shared:
+                return self
             raise UsageError(f"{self.directory} is in use by another process: wait for it to end") from error
+        if self.is_trusted:
+            self.seal.renew()
+        if self.is_shared and list(self.directory.glob(claim_file("*"))):
+            return self
+        remove_scratch(self.directory, self.directory / "figures")
         if busy := [job.directory for job in self.jobs if is_in_use(job.directory)]:
             raise UsageError(f"{busy[0]} is still running: wait for it to end, or stop it")
         for left in self.directory.glob(".*.output"):  # of a sweep that was killed
@@ -132,9 +148,22 @@ class Sweep:
         """Add a job, named by its number, else the next one, and what is `varied`."""
         job = Job(self.directory / job_name(len(self.jobs) if number is None else number, varied), overrides)
         self.jobs.append(job)
+        self.own.add(job.directory)
         return job
 
     def save(self) -> None:
+        with self.shared_lock if self.is_shared else nullcontext():
+            self.take_in()
+            self._write()
+
+    def take_in(self) -> None:
+        """Take in what other processes know of a search that is shared."""
+        if self.is_shared:
+            others = [job for job in Sweep.read(self.directory).jobs if job.directory not in self.own]
+            own = [job for job in self.jobs if job.directory in self.own]
+            self.jobs = sorted([*others, *own], key=lambda job: int(job.directory.name.partition("_")[0]))
+
+    def _write(self) -> None:
         jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
         text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
         self.seal.write(self.directory / SWEEP_FILE, text.encode())
@@ -144,6 +173,19 @@ class Sweep:
         if left:
             again = resume_command(self.directory)
             raise RunError(f"{left} of {jobs} jobs did not finish. Do those again, and no others: {again}")
+
+
+def claim_file(trial: int | str) -> str:
+    """Return the name of the file that a process holds while it works on a trial."""
+    return f".{trial}.trial"
+
+
+def wait_for_sweep(directory: str) -> None:
+    """Wait a moment for a sweep that another process is just making."""
+    for _ in range(20):
+        if is_sweep(directory):
+            return
+        time.sleep(0.05)
 
 
 def is_sweep(place: str | Path) -> bool:

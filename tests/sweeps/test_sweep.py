@@ -460,6 +460,61 @@ def test_a_trial_that_ended_unheard_is_not_run_again(tmp_path: Path) -> None:
         assert (directory / "results.json").exists()
 
 
+def test_several_processes_share_a_search(tmp_path: Path) -> None:
+    """Two of them, as on two machines, of which one is gone before its trial has ended."""
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    from optuna.distributions import FloatDistribution
+
+    from mnist_lightning.sweeps.search import Search
+
+    def begin() -> tuple[Sweep, Search]:
+        sweep = Sweep.create(str(tmp_path / "search"), "x", is_shared=True)
+        space = {"optimizer.lr": FloatDistribution(0.1, 0.2)}
+        return sweep, Search(sweep, space, [], epochs=3, trials=4, startup_trials=9, seed=0, metric="accuracy")
+
+    def ends(search: Search, directory: Path) -> None:
+        search.ended(directory, {"status": "finished", "val": {"accuracy": 0.5}})
+
+    (mine, my_search), (theirs, their_search) = begin(), begin()
+    with mine, theirs:
+        my_jobs, their_jobs = my_search.jobs(), their_search.jobs()
+        asked = [next(my_jobs), next(their_jobs), next(my_jobs)]
+        assert [directory.name[0] for directory, _ in asked] == ["0", "1", "2"]
+        assert len({overrides[0] for _, overrides in asked}) == 3, "no two draw the same"
+        assert (my_search.left, their_search.left) == (3, 2), "its own open ones, and the fourth"
+        assert len(list(mine.directory.glob(".*.trial"))) == 3
+        ends(my_search, asked[0][0])
+        del my_search, my_jobs  # killed with a trial open
+        assert next(their_jobs) == asked[2]
+        last, _ = next(their_jobs)
+        assert next(their_jobs, None) is None
+        for directory in (asked[1][0], asked[2][0], last):
+            ends(their_search, directory)
+        assert (their_search.left, their_search.open_trials) == (0, [])
+        assert [trial.state.name for trial in their_search.study.trials] == ["COMPLETE"] * 4
+    assert [job.directory.name[0] for job in Sweep.read(tmp_path / "search").jobs] == ["0", "1", "2", "3"]
+    assert not list(mine.directory.glob(".*.trial"))
+
+
+def test_a_database_holds_a_study(tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    from mnist_lightning.sweeps.search import Search
+
+    address = f"sqlite:///{tmp_path}/studies.db"
+    with Sweep.create(str(tmp_path / "search"), "x", is_shared=True) as sweep:
+        space = {"optimizer.lr": optuna.distributions.FloatDistribution(0.1, 0.2)}
+        common: dict[str, Any] = {"epochs": 3, "trials": 1, "startup_trials": 3, "seed": 0, "metric": "accuracy"}
+        search = Search(sweep, space, [], **common, storage=address)
+        [(directory, _)] = search.jobs()
+        search.ended(directory, {"status": "finished", "val": {"accuracy": 0.5}})
+        study = optuna.load_study(study_name=str(sweep.directory), storage=address)
+        assert [trial.value for trial in study.trials] == [0.5]
+        with pytest.raises(
+            UsageError, match=r"hydra\.sweeper\.storage=a://b:…@c/d: can't be opened: .*As in postgresql"
+        ):
+            Search(sweep, space, [], **common, storage="a://b:secret@c/d")
+
+
 def test_joblib_launcher_stays_usable(program: Program, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra `joblib` is not installed")
     ended = program(
