@@ -7,7 +7,7 @@ RUN := $(BIN)/python
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test browser-test attack-test fault-test mutation-test lint format lock tensorboard bench seeds clean
+.PHONY: help setup train test browser-test cluster-test attack-test fault-test mutation-test lint format lock tensorboard bench seeds clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: setup ## run every test, without network
 
 browser-test: setup ## open the drawing page and TensorBoard in a real Chromium, where chromium and chromedriver are installed; ARGS as for test
 	@$(RUN) -m pytest -m browser -rs $(ARGS)
+
+cluster-test: setup ## train on two network namespaces and a SLURM, made for it and taken down, where root may; three minutes
+	@$(RUN) -m pytest -m cluster -rs $(ARGS)
 
 attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by a real process; ten minutes
 	@PYTHONPATH=tests:. $(RUN) -m attacks $(ARGS)

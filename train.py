@@ -17,7 +17,8 @@ import hydra
 from omegaconf import DictConfig
 
 from mnist_lightning.config import build, check, compose, length
-from mnist_lightning.runs.run import Run, check_free, is_main_process, log
+from mnist_lightning.runs.processes import check_directory_is_shared
+from mnist_lightning.runs.run import Run, check_free, log
 from mnist_lightning.sweeps.command_line import command_line
 from mnist_lightning.terminal.command import answered
 
@@ -26,9 +27,8 @@ from mnist_lightning.terminal.command import answered
 def main(config: DictConfig) -> None:
     """Check the configuration, open the run directory, and train."""
     with answered(ends_process=not compose.is_in_process_job()), compose.explained():
-        if config.get("resume") is not None:
-            run = Run.open(str(config.resume), is_trusted=config.trust)
-            config = compose.resumed(run)
+        if run := compose.run_to_resume(config):
+            config = compose.the_same(config, run) if config.resume == compose.AUTO else compose.resumed(run)
             length.check_kept(config, run)
             if run.was_finished and not run.named and (why := length.nothing_left(config, run)):
                 print(why)
@@ -36,8 +36,8 @@ def main(config: DictConfig) -> None:
             run.results |= {"name": config.name, "seed": config.seed}  # as they were sealed
             build.everything(config, begins=run.checkpoint is None)
         else:
-            if config.output_dir and is_main_process():
-                check_free(config.output_dir)
+            check_directory_is_shared(config.output_dir)
+            check_free(config.output_dir)
             build.everything(config)
             run = Run.create(config.output_dir, config.name, config.seed, compose.chosen("experiment"))
             run.results["laid_out"] = length.laid_out(config)

@@ -1,4 +1,4 @@
-"""Side by side: the same experiment written four ways, interleaved in one run. `make bench` prints the README's tables.
+"""Side by side: the same experiment written five ways, interleaved in one run. `make bench` prints the README's tables.
 
 Every program runs in a process of its own on a pseudo-terminal, so that progress bars are drawn as for a person.
 """
@@ -82,15 +82,16 @@ def project(root: str, epochs: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=10, help="of the two fast programs; the slow ones run one")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=10, help="of the three fast programs; the slow ones run one")
     parser.add_argument("--root", default="../shared/mnist", help="a folder with MNIST/raw")
     arguments = parser.parse_args()
     programs = {
         "(a) the tutorial's loop": lambda: program("tutorial_loop", arguments.root, 1),
         "(b) hand-tuned loop": lambda: program("hand_loop", arguments.root, arguments.epochs),
-        "(c) **this project**": lambda: project(arguments.root, arguments.epochs),
-        "(d) ordinary Lightning": lambda: program("ordinary_lightning", arguments.root, 1),
+        "(c) bare Lightning Trainer": lambda: program("bare_lightning", arguments.root, arguments.epochs),
+        "(d) **this project**": lambda: project(arguments.root, arguments.epochs),
+        "(e) ordinary Lightning": lambda: program("ordinary_lightning", arguments.root, 1),
     }
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in programs}
     imports, helps = [], []
@@ -106,7 +107,7 @@ def main() -> None:
 def report(measured: dict[str, list[dict[str, float]]], imports: list[float], helps: list[float]) -> None:
     """Print the medians as Markdown. A ratio is the median of the ratios within each round."""
     names = list(measured)
-    ours = measured[names[2]]
+    ours = measured[names[3]]
 
     def median(name: str, figure: str) -> float:
         return statistics.median(one[figure] for one in measured[name])

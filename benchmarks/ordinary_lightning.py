@@ -1,4 +1,4 @@
-"""(d) An ordinary Lightning program: torchvision's data set, a DataLoader, accuracy and logging at every step."""
+"""(e) An ordinary Lightning program: torchvision's data set, a DataLoader, accuracy and logging at every step."""
 
 import json
 import sys

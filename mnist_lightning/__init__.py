@@ -2,15 +2,16 @@
 
 import signal
 import sys
+
+if sys.argv[:1] == ["-m"]:  # a command is about to be imported: Ctrl-C ends that without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_lightning.sweeps.found_runs import load_runs
     from mnist_lightning.trained import load_run
-
-if sys.argv[:1] == ["-m"]:  # a command is about to be imported: Ctrl-C ends that without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 __all__ = ["load_run", "load_runs"]
 

@@ -48,6 +48,7 @@ class ImageDataModule(LightningDataModule):
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # of fewer held-out images than devices
         self.source, self.dataset = source, dataset or type(source).__name__.lower()
         if source.train_size and val_size >= source.train_size:
             raise ValueError(self.too_many(val_size, source.train_size))
@@ -152,7 +153,7 @@ class ShuffledBatches(Sampler[Tensor]):
     """The training images in an order that is a function of (seed, epoch), as one index tensor per batch.
 
     An index tensor makes TensorDataset return a whole batch by one indexing operation. Of each global batch, every
-    device takes its share; so that all shares are equal, up to devices - 1 images of the last batch are left out.
+    device takes its share. Where there is none for it, it gets the first image, which then counts nothing: see `share`.
     """
 
     images: int
@@ -169,14 +170,18 @@ class ShuffledBatches(Sampler[Tensor]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-(self.images - self.images % self.devices) // self.batch_size)
+        return -(-self.images // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.images)
-        order = order[: self.images - self.images % self.devices]
         epoch, done = self.resumed_at
         for batch in torch.from_numpy(order).to(self.device).split(self.batch_size)[done * (epoch == self.epoch) :]:
-            yield batch[self.rank :: self.devices]
+            yield batch[self.rank :: self.devices] if self.rank < len(batch) else batch[:1]
+
+    def share(self, batch: int) -> tuple[int, int]:
+        """Return how many images of an epoch's batch of this number are this device's, and how many it has in all."""
+        images = min(self.batch_size, self.images - batch * self.batch_size)
+        return len(range(self.rank, images, self.devices)), images
 
 
 def sequential_batches(images: int, batch_size: int, rank: int = 0, devices: int = 1) -> list[slice]:

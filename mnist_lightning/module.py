@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection, SumMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from mnist_lightning.data import ShuffledBatches
 from mnist_lightning.evaluation.measures import counts
 from mnist_lightning.runs.errors import DivergedError, RunError
 from mnist_lightning.training.checkpoints import RESUMED
@@ -93,8 +94,9 @@ class Classifier(QuickAttributes, LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
         loss = self.training_loss(images, labels)
-        self._loss_sum += loss.detach() * len(labels)
-        self._images += len(labels)
+        counted, weight = self._share(batch_idx, len(labels))
+        self._loss_sum += loss.detach() * counted
+        self._images += counted
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         report = bool(every) and (self.global_step + 1) % every == 0
         if report or self.trainer.is_last_batch:
@@ -103,7 +105,19 @@ class Classifier(QuickAttributes, LightningModule):
             self.log_dict({"train/loss": loss, "train/learning_rate": self.reported_lr})
         if report or self.device.type == "cpu":  # reading a loss makes a GPU wait, so there only at reports
             self.latest_loss = self.finite(loss.item(), "training")
-        return loss
+        return loss if weight == 1 else loss * weight
+
+    def _share(self, batch_idx: int, images: int) -> tuple[int, float]:
+        """Return how many of this step's images count, and by what the loss is multiplied.
+
+        The gradient is then that of the mean over the images of all devices, of which some may have fewer.
+        """
+        devices = self.trainer.world_size
+        order = getattr(self.trainer.train_dataloader, "sampler", None) if devices > 1 else None
+        if not isinstance(order, ShuffledBatches):
+            return images, 1.0
+        own, of_all = order.share(batch_idx)
+        return own, own * devices / of_all
 
     def on_train_batch_end(self, *_: Any) -> None:
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -199,19 +213,25 @@ class Classifier(QuickAttributes, LightningModule):
         batches: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
         is_open = batches.processed % self.trainer.accumulate_grad_batches
         named = self.network.named_parameters() if is_open else ()
-        gradients = {name: parameter.grad for name, parameter in named if parameter.grad is not None}
-        return {"loss_sum": self.all_gather(self._loss_sum), "images": self._images, "gradients": gradients}
+        mean = partial(self.trainer.strategy.reduce, reduce_op="mean")  # each device has those of its own images
+        gradients = {name: mean(parameter.grad.clone()) for name, parameter in named if parameter.grad is not None}
+        images = self.all_gather(torch.tensor(self._images))
+        return {"loss_sum": self.all_gather(self._loss_sum), "images": images, "gradients": gradients}
 
     def go_on_within_epoch(self, so_far: dict[str, Any]) -> None:
-        self._loss_sum = so_far["loss_sum"].reshape(-1)[self.trainer.global_rank].clone()
-        self._images, self._is_within_epoch = so_far["images"], True
+        rank, devices = self.trainer.global_rank, self.trainer.world_size
+        sums, images = (torch.as_tensor(so_far[name]).reshape(-1) for name in ("loss_sum", "images"))
+        if not len(sums) == len(images) == devices:  # there were more, or fewer: the first one takes all
+            sums, images = (torch.cat([of.sum()[None], of.new_zeros(devices - 1)]) for of in (sums, images))
+        self._loss_sum, self._images, self._is_within_epoch = sums[rank].clone(), int(images[rank]), True
         for name, gradient in so_far["gradients"].items():
             self.network.get_parameter(name).grad = gradient.to(self.device)
 
     def train_loss(self) -> float:
         """Return the mean loss over the images of this epoch so far, on all devices."""
-        mean = self.trainer.strategy.reduce(self._loss_sum / max(self._images, 1), reduce_op="mean")
-        return self.finite(float(mean), "training")
+        total = torch.stack([self._loss_sum, self._loss_sum.new_tensor(self._images)])
+        loss, images = self.trainer.strategy.reduce(total, reduce_op="sum").tolist()
+        return self.finite(loss / max(images, 1), "training")
 
     def finite(self, loss: float, stage: str) -> float:
         """Return `loss`, unless it is NaN or infinite: then training has diverged."""

@@ -154,3 +154,9 @@ def serving(trained: "TrainedRun", port: int = 0) -> Iterator[int]:
         finally:
             server.should_exit = True
             thread.join(timeout=20)
+
+
+def scontrol(folder: Path, status: int = 0) -> None:
+    """Make a program of that name that notes what it is asked."""
+    (folder / "scontrol").write_text(f"#!/bin/sh\necho $@ >> {folder}/asked\nexit {status}\n")
+    (folder / "scontrol").chmod(0o755)

@@ -136,11 +136,17 @@ def test_an_epoch_goes_on_where_it_was() -> None:
 
 
 def test_devices_take_their_shares_in_turn() -> None:
-    order = np.random.default_rng((3, 0)).permutation(13)[:12].tolist()
-    for rank in (0, 1):
+    order = np.random.default_rng((3, 0)).permutation(13).tolist()
+    parts = [order[0:4], order[4:8], order[8:12], order[12:]]
+    for rank, last in ((0, order[12:]), (1, order[12:])):
         shares = ShuffledBatches(13, 4, 3, rank, devices=2)
-        assert [batch.tolist() for batch in shares] == [order[first : first + 4][rank::2] for first in (0, 4, 8)]
-        assert len(shares) == 3
+        assert [batch.tolist() for batch in shares] == [*(part[rank::2] for part in parts[:3]), last]
+        assert len(shares) == 4
+        assert [shares.share(batch) for batch in range(4)] == [(2, 4)] * 3 + [(1 - rank, 1)], (
+            "the second's counts nothing"
+        )
+    uneven = [ShuffledBatches(5, 9, 3, rank, devices=3).share(0) for rank in range(3)]
+    assert uneven == [(2, 5), (2, 5), (1, 5)]
     assert sequential_batches(7, 2) == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)]
     assert sequential_batches(7, 2, 0, 2) == [slice(0, 2), slice(2, 3)]
     assert sequential_batches(7, 2, 1, 2) == [slice(3, 5), slice(5, 7)]

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mnist_lightning.data import ShuffledBatches
 from mnist_lightning.module import Classifier, number
 from mnist_lightning.runs.errors import DivergedError, RunError
 from mnist_lightning.training.checkpoints import RESUMED
@@ -72,6 +73,28 @@ def test_every_third_step_is_reported_and_the_epochs_loss_is_a_mean_over_images(
     assert not logged, "0 reports nothing"
 
 
+@pytest.mark.parametrize(("images", "devices"), [(5, 2), (5, 3), (1, 2), (4, 2)])
+def test_devices_with_unequal_shares_descend_the_mean_over_all_images(images: int, devices: int) -> None:
+    """DistributedDataParallel takes the mean of the devices' gradients."""
+    x, y = batch(images)
+    whole, _, _ = classifier()
+    F.cross_entropy(whole.network(x), y).backward()
+    gradients, loss_sum, counted = torch.zeros(3, 2), 0.0, 0
+    for rank in range(devices):
+        module, trainer, _ = classifier()
+        module.load_state_dict(whole.state_dict())
+        trainer.world_size = devices
+        order = ShuffledBatches(images, 6, 0, rank, devices)
+        trainer.train_dataloader = SimpleNamespace(sampler=order)
+        module.on_train_epoch_start()
+        [chosen] = order
+        module.training_step((x[chosen], y[chosen]), 0).backward()
+        gradients += module.network[1].weight.grad / devices  # type: ignore[index]
+        loss_sum, counted = loss_sum + float(module._loss_sum), counted + module._images
+    torch.testing.assert_close(gradients, whole.network[1].weight.grad)  # type: ignore[index]
+    assert (loss_sum / counted, counted) == (pytest.approx(F.cross_entropy(whole.network(x), y).item()), images)
+
+
 def test_the_loss_of_an_epoch_goes_on_where_it_was() -> None:
     module, trainer, _ = classifier()
     module.on_train_epoch_start()
@@ -82,12 +105,16 @@ def test_the_loss_of_an_epoch_goes_on_where_it_was() -> None:
     module.all_gather = lambda value: torch.stack([value, value + 8])  # type: ignore
     module.training_step(batch(4), 0).backward()
     so_far = module.epoch_so_far()
-    assert (so_far["images"], set(so_far["gradients"])) == (4, {"1.weight", "1.bias"})
-    other, its_trainer, _ = classifier()
-    its_trainer.global_rank = 1
-    other.go_on_within_epoch(so_far)
-    other.on_train_epoch_start()
-    assert other.train_loss() == pytest.approx(module.train_loss() + 8 / 4)
+    assert (so_far["images"].tolist(), set(so_far["gradients"])) == ([4, 12], {"1.weight", "1.bias"})
+    loss_sum = 4 * module.train_loss()
+    for rank, devices, expected in (
+        (0, 2, loss_sum / 4), (1, 2, (loss_sum + 8) / 12), (0, 1, (2 * loss_sum + 8) / 16), (1, 3, 0),
+    ):  # fmt: skip
+        other, its_trainer, _ = classifier()
+        its_trainer.global_rank, its_trainer.world_size = rank, devices
+        other.go_on_within_epoch(so_far)
+        other.on_train_epoch_start()
+        assert other.train_loss() == pytest.approx(expected), "one on other devices begins with the sums of all"
     for name, parameter in module.network.named_parameters():
         torch.testing.assert_close(other.network.get_parameter(name).grad, parameter.grad)
     other.on_train_epoch_start()

@@ -24,7 +24,7 @@ from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import read_settings
-from mnist_lightning.runs.run import CONFIG_FILE, Run
+from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun
 
 CONFIG_FOLDER = PROJECT / "conf"
 EXTRAS = {  # further launchers of Hydra's own
@@ -34,6 +34,7 @@ EXTRAS = {  # further launchers of Hydra's own
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 CHANGEABLE = ("trainer.", "data.root=", "data.search=")  # in a resumed run
+AUTO = "auto"  # resume=auto: go on where there is a run, else begin it
 OmegaConf.register_new_resolver("short", lambda name: str(name).rpartition(".")[2].lower(), replace=True)
 
 
@@ -116,6 +117,35 @@ def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str
     of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
     option = flat[group].rpartition(".")[2] if isinstance(flat.get(group), str) else None
     return option, of_group or list(dict.fromkeys(names))
+
+
+def run_to_resume(config: DictConfig) -> Run | None:
+    """Return the run that is to be gone on with; None where a new one is to be begun."""
+    place = config.get("resume")
+    if place != AUTO:
+        return None if place is None else Run.open(str(place), is_trusted=config.trust)
+    if config.output_dir is None:
+        raise UsageError("resume=auto: goes on with the run in output_dir, or begins it: add output_dir=DIR")
+    if is_begun(Path(config.output_dir)):
+        return Run.open(config.output_dir, is_trusted=config.trust)
+    config.resume, config.trust = None, False
+    return None
+
+
+def the_same(config: DictConfig, run: Run) -> DictConfig:
+    """Return `config`, composed from a command that was typed again, as that of `run`.
+
+    Raises:
+        UsageError: the run was begun as another experiment.
+    """
+    before = read(run.directory)
+    config.output_dir, config.resume, config.trust = before.output_dir, None, False
+    typed, begun = (flatten(OmegaConf.to_container(one, resolve=True)) for one in (config, before))
+    for key in typed.keys() | begun.keys():
+        if typed.get(key) != begun.get(key) and not f"{key}=".startswith((*CHANGEABLE, "trust=")):
+            other = f"{run.directory} was begun with {key}={shown(begun.get(key))}"
+            raise UsageError(f"{key}={shown(typed.get(key))}: {other}; for another experiment, name another output_dir")
+    return config
 
 
 def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:

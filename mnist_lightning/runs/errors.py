@@ -28,12 +28,12 @@ class DivergedError(RunError):
 
 
 class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP arrived. Exit status 128 + signal number."""
+    """SIGINT, SIGTERM or SIGHUP arrived, or SLURM's SIGUSR1. Exit status 128 + signal number."""
 
     arrived: ClassVar[Optional["Interrupted"]] = None  # what was raised may be lost in a library
 
     def __init__(self, signal_number: int) -> None:
-        words = {1: "hung up", 2: "interrupted", 15: "terminated"}
+        words = {1: "hung up", 2: "interrupted", 10: "asked to make room", 15: "terminated"}
         super().__init__(words.get(signal_number, f"signal {signal_number}"))
         self.status = 128 + signal_number
 

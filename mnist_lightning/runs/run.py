@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, reason
 from mnist_lightning.runs.files import is_scratch, read_json, real, remove_scratch, write_atomically
+from mnist_lightning.runs.processes import DIRECTORY_VARIABLE, is_main_process
 from mnist_lightning.runs.provenance import describe_process, process_seconds
 from mnist_lightning.runs.seal import SEAL_FILE, Seal, problem_with_key
 
@@ -25,7 +26,6 @@ log = logging.getLogger("mnist_lightning")
 CONFIG_FILE = "config.yaml"  # everything resolved, enough to run it again
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 PREVIOUS_CHECKPOINT = LAST_CHECKPOINT.with_name("previous.ckpt")  # the one before, for when the last is damaged
-DIRECTORY_VARIABLE = "MNIST_LIGHTNING_RUN"  # tells the further processes of a multi-device run where it is
 
 
 class Run:
@@ -54,9 +54,7 @@ class Run:
         """Begin a new run in a directory of its own; in further processes of a multi-device run, join it."""
         results = {"status": "running", "name": name, "seed": seed, "experiment": experiment, "epochs": []}
         if not is_main_process():
-            if directory := os.environ.get(DIRECTORY_VARIABLE, output_dir):
-                return cls(Path(directory), results)
-            raise UsageError("output_dir=null: must be given where something else than train.py starts its processes")
+            return cls(Path(os.environ.get(DIRECTORY_VARIABLE) or str(output_dir)), results)
         made = make_directory(output_dir, Path("runs", name, f"{datetime.now():%Y-%m-%d_%H-%M-%S}"))
         os.environ[DIRECTORY_VARIABLE] = str(made)
         return cls(made, results | describe_process(), is_new=True)
@@ -218,6 +216,13 @@ def checkpoint_of(directory: Path) -> Path | None:
     return next(iter(seal.checkpoints()), None)
 
 
+def is_begun(directory: Path) -> bool:
+    """Return whether there is a run in `directory` already. All processes of one run find the same."""
+    if is_main_process():
+        return (directory / CONFIG_FILE).exists()
+    return checkpoint_of(directory) is not None  # the main one may be writing the others now
+
+
 def resume_command(directory: str | Path) -> str:
     return f"python train.py {shlex.quote(f'resume={directory}')}"
 
@@ -277,8 +282,10 @@ def make_directory(given: str | None, default: Path, setting: str = "output_dir"
             raise UsageError(f"{setting}={directory} can't be made: {error.strerror}. {another}") from error
 
 
-def check_free(given: str, setting: str = "output_dir") -> None:
-    """Raise UsageError where the directory `given` by a setting holds something already."""
+def check_free(given: str | None, setting: str = "output_dir") -> None:
+    """Raise UsageError where the directory `given` by a setting holds something already; None: one of that moment."""
+    if given is None or not is_main_process():
+        return
     directory = Path(given)
     if any((directory / name).exists() for name in ("results.json", CONFIG_FILE)):
         go_on = f"name another directory, or go on with this one: {resume_command(given)}"
@@ -290,8 +297,3 @@ def check_free(given: str, setting: str = "output_dir") -> None:
 def is_left_over(path: Path) -> bool:
     """Return whether a file says nothing by itself: a process was killed that had just made the directory."""
     return path.name in (".lock", SEAL_FILE) or is_scratch(path)
-
-
-def is_main_process() -> bool:
-    """Return False in the further processes of a multi-device run, which write nothing."""
-    return all(os.environ.get(variable, "0") == "0" for variable in ("RANK", "LOCAL_RANK", "NODE_RANK"))

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
+from mnist_lightning.runs import processes
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, printable, reason
-from mnist_lightning.runs.run import is_main_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -50,6 +50,9 @@ def answered(ends_process: bool = True) -> Iterator[None]:
     for number in SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it, and means it
             signal.signal(number, interrupt)
+    if processes.can_be_requeued():
+        signal.signal(signal.SIGUSR1, interrupt)
+    processes.end_with_parent()
     threading.excepthook = quiet_about_disks
     try:
         try:
@@ -69,6 +72,8 @@ def answered(ends_process: bool = True) -> Iterator[None]:
         if not isinstance(why, RunError | Interrupted):
             raise
         say(why)
+        if why.status == 128 + signal.SIGUSR1 and processes.is_main_process():
+            say(processes.requeue())
         sys.exit(why.status)
 
 
@@ -84,7 +89,7 @@ def say(error: object) -> None:
     name, folder = program.name, program.parent.name
     if folder == "mnist_lightning":
         name = f"python -m {folder}.{program.stem}"
-    if is_main_process():
+    if processes.is_first_of_machine():
         print(f"{name}:", printable(str(error), keep="\n"), file=sys.stderr)
 
 
@@ -96,6 +101,6 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def let_signals_end_it() -> None:
-    for number in SIGNALS:
+    for number in (*SIGNALS, signal.SIGUSR1):
         if signal.getsignal(number) == interrupt:
             signal.signal(number, signal.SIG_DFL)

@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from mnist_lightning.runs.errors import printable
-from mnist_lightning.runs.run import Run, is_main_process, resume_command
+from mnist_lightning.runs.processes import is_main_process
+from mnist_lightning.runs.run import Run, resume_command
 
 CONSOLE = Console()
 
@@ -48,6 +49,9 @@ def set_up() -> None:
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")  # digits, smoke runs
     warnings.filterwarnings("ignore", message=".*exists and is not empty")  # the checkpoints of a resumed run
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen layers
+    for idle in (".*across ranks is zero", ".*was called before the ``update``"):  # a device without held-out images
+        warnings.filterwarnings("ignore", message=idle)
+    warnings.filterwarnings("ignore", message="The `srun` command is available")  # on a cluster's own machine
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
 
 

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from mnist_lightning.evaluation.measures import Evaluation, noun
 from mnist_lightning.runs.experiment import experiment, fingerprint, is_class
-from mnist_lightning.runs.run import is_main_process, log
+from mnist_lightning.runs.processes import is_main_process
+from mnist_lightning.runs.run import log
 from mnist_lightning.training import hparams
 
 CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart

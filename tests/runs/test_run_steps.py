@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from mnist_lightning.runs import run as runs
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
+from mnist_lightning.runs.processes import is_main_process
 from mnist_lightning.runs.run import (
     Run,
     check_free,
@@ -15,7 +16,6 @@ from mnist_lightning.runs.run import (
     directory_of,
     is_in_use,
     is_left_over,
-    is_main_process,
     log,
     make_directory,
     peek,
@@ -150,11 +150,8 @@ def test_a_run_that_never_began_leaves_no_folder_of_its_name(
     assert Path("elsewhere/x").exists(), "it is the person's"
 
 
-def test_the_main_process_has_no_rank_but_zero(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("RANK", "LOCAL_RANK", "NODE_RANK"):
-        monkeypatch.delenv(variable, raising=False)
+def test_further_processes_join_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MNIST_LIGHTNING_RUN", str(tmp_path / "main's"))
-    assert is_main_process()
     for variable in ("RANK", "LOCAL_RANK", "NODE_RANK"):
         monkeypatch.setenv(variable, "0")
         assert is_main_process()
@@ -167,8 +164,6 @@ def test_the_main_process_has_no_rank_but_zero(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delenv("MNIST_LIGHTNING_RUN")
     monkeypatch.setenv("RANK", "1")
     assert Run.create(str(tmp_path / "given"), "x").directory == tmp_path / "given"
-    with pytest.raises(UsageError, match="output_dir=null: must be given"):
-        Run.create(None, "x")
 
 
 def test_a_command_can_be_typed_as_it_is_said() -> None:

@@ -1,6 +1,8 @@
 """How every command ends: when it is asked how it is used, asked wrongly, and no longer read."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import warm
-from conftest import PROJECT, Program, environment, ring
+from conftest import PROJECT, Program, environment, ring, scontrol
 from PIL import Image
 from test_train import fit
 
@@ -91,14 +93,22 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("words", [["train.py"], ["-m", "mnist_lightning.evaluate"]])
-@pytest.mark.parametrize("seconds", [0.06, 0.15, 0.3])
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.3])
 def test_ctrl_c_during_the_imports_is_quiet(words: list[str], seconds: float) -> None:
     process = subprocess.Popen([sys.executable, *words, "RUN"], cwd=PROJECT, stderr=subprocess.PIPE, text=True)
+    for is_python in (True, False):  # the interpreter catches SIGINT when it has started, and our first line lets it go
+        while catches(process.pid, signal.SIGINT) != is_python:
+            assert process.poll() is None
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert "Traceback" not in said
     assert process.returncode in (-signal.SIGINT, 130, 1, 2)  # the last two where it was quicker
+
+
+def catches(pid: int, number: int) -> bool:
+    [caught] = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +128,39 @@ def test_a_signal_is_answered_as_one_whatever_a_library_makes_of_it(
     assert (ended.returncode, ended.stdout) == (status, "")
     assert ended.stderr.startswith(f"-c: {message}")
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_job_of_slurm_makes_room_and_its_command_goes_on(tmp_path: Path, run: Path) -> None:
+    """One command both begins and goes on: SLURM types it again."""
+    scontrol(tmp_path)
+    variables = {**environment(), "SLURM_JOB_ID": "7", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    words = ["data=digits", "model=mlp", "callbacks=none", "logger=none", "output_dir=run", "resume=auto"]
+
+    def typed(*further: str) -> warm.Process:
+        return warm.start([str(PROJECT / "train.py"), *words, *further], cwd=tmp_path, env=variables)
+
+    process = typed("callbacks=default", "~callbacks.figures", "trainer.max_epochs=300")
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGUSR1)
+    _, said = process.communicate()
+    assert process.returncode == 128 + signal.SIGUSR1
+    assert said == (
+        "train.py: asked to make room. Go on from its last checkpoint: python train.py resume=run\n"
+        "train.py: SLURM starts job 7 again\n"
+    )
+    assert (tmp_path / "asked").read_text() == "requeue 7\n"
+    again = ("callbacks=default", "~callbacks.figures")
+    refused = typed(*again, "optimizer.lr=0.5").communicate()[1]
+    assert refused == (
+        "train.py: optimizer.lr=0.5: run was begun with optimizer.lr=0.01; "
+        "for another experiment, name another output_dir\n"
+    )
+    done = len(json.loads((tmp_path / "run" / "results.json").read_text())["epochs"])
+    process = typed(*again, f"trainer.max_epochs={done + 1}")
+    assert (process.communicate()[1], process.returncode) == ("", 0)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert (results["status"], len(results["epochs"])) == ("finished", done + 1)
+    output, said = typed(*again, f"trainer.max_epochs={done + 1}").communicate()
+    assert (said, f"finished all {done + 1} epochs" in output or "finished" in output) == ("", True)
