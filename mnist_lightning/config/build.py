@@ -17,8 +17,9 @@ from mnist_lightning.config import check
 from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
-from mnist_lightning.runs.run import Run, resume_command
+from mnist_lightning.runs.run import Run
 
+LOST_CONNECTION = r"(?i)gloo|nccl|connection (closed|reset)"
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
 PLACES = ("root", "search")  # of data: where its source looks
 
@@ -158,12 +159,15 @@ def refusals_of_lightning(run: Run) -> Iterator[None]:
     import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+    from mnist_lightning.training import peers
+
+    peers.watch(run)
     try:
         yield
     except (MisconfigurationException, ValueError, RuntimeError, ImportError, AttributeError) as error:
-        if torch.distributed.is_initialized() and re.search(r"(?i)gloo|nccl|connection (closed|reset)", str(error)):
-            go_on = f"Go on from its last checkpoint: {resume_command(run.directory)}"
-            raise RunError(f"another process of this run has ended, or can't be reached. {go_on}") from error
+        is_lost = isinstance(error, torch.distributed.DistError)
+        if is_lost or (torch.distributed.is_initialized() and re.search(LOST_CONNECTION, str(error))):
+            raise peers.gone(run) from error
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         home, callbacks = (str(Path(lightning.__file__).parent / place) for place in ("", "pytorch/callbacks"))
         by_callback = [file for file in files if "/torch/nn/" not in file][-1].startswith(callbacks)

@@ -1,6 +1,6 @@
 """What went wrong, said to a person: one message instead of a traceback."""
 
-from typing import ClassVar, Optional
+from typing import ClassVar
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -30,7 +30,7 @@ class DivergedError(RunError):
 class Interrupted(BaseException):
     """SIGINT, SIGTERM or SIGHUP arrived, or SLURM's SIGUSR1. Exit status 128 + signal number."""
 
-    arrived: ClassVar[Optional["Interrupted"]] = None  # what was raised may be lost in a library
+    arrived: ClassVar["Interrupted | RunError | None"] = None  # what was raised may be lost in a library
 
     def __init__(self, signal_number: int) -> None:
         words = {1: "hung up", 2: "interrupted", 10: "asked to make room", 15: "terminated"}

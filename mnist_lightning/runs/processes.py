@@ -10,6 +10,7 @@ from contextlib import suppress
 from mnist_lightning.runs.errors import UsageError
 
 DIRECTORY_VARIABLE = "MNIST_LIGHTNING_RUN"  # tells processes that Lightning starts where their run is
+MAIN_VARIABLE = "MNIST_LIGHTNING_MAIN"  # and which process has started them
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK")
 
@@ -37,10 +38,15 @@ def check_directory_is_shared(output_dir: str | None) -> None:
         raise UsageError("output_dir=null: all processes of a run need one directory, on every machine: output_dir=DIR")
 
 
-def end_with_parent() -> None:
-    """Let a further process end when the one that started it was killed: it would wait for that one."""
-    if not is_main_process() and sys.platform == "linux":
+def join_others() -> None:
+    """Let a further process end when the main one that started it is gone: it would wait for that one."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of each process that has gone, in many lines
+    if is_main_process():
+        os.environ[MAIN_VARIABLE] = str(os.getpid())
+    elif sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.environ.get(MAIN_VARIABLE, str(os.getppid())) != str(os.getppid()):
+            sys.exit(1)  # it was gone before that
 
 
 def can_be_requeued() -> bool:

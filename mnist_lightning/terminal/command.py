@@ -52,7 +52,7 @@ def answered(ends_process: bool = True) -> Iterator[None]:
             signal.signal(number, interrupt)
     if processes.can_be_requeued():
         signal.signal(signal.SIGUSR1, interrupt)
-    processes.end_with_parent()
+    processes.join_others()
     threading.excepthook = quiet_about_disks
     try:
         try:
@@ -96,7 +96,7 @@ def say(error: object) -> None:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop at the first signal with everything saved; a second one ends the process at once."""
     let_signals_end_it()
-    Interrupted.arrived = Interrupted(number)
+    Interrupted.arrived = Interrupted.arrived or Interrupted(number)
     raise Interrupted.arrived
 
 

@@ -39,7 +39,7 @@ def cases(lab: Lab, part: str, share: float, seed: int) -> Iterator[kills.Case]:
         "disks": lambda: others.disks(lab, 12),
         "damage": lambda: others.damage(lab, many(300), many(40), seed=seed),
         "surroundings": lambda: others.surroundings(lab),
-        "ranks": lambda: others.ranks(lab, many(8), seed),
+        "ranks": lambda: others.ranks(lab, many(16), seed),
         "sweeps": lambda: others.sweeps(lab, many(9), seed),
         "searches": lambda: others.searches(lab, many(6), seed),
     }[part]()

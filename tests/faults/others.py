@@ -198,16 +198,20 @@ def goes_on(lab: Lab, name: str, words: Sequence[str], after: float, what: str) 
 
 
 def ranks(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
-    """Signal one process of a run on two devices: it ends within half a minute, with one message, and goes on."""
+    """Signal one process of a run on two devices: it ends within half a minute, with one message, and goes on.
+
+    After 0 epochs it is within the start, where one process may wait for the other.
+    """
     draw = random.Random(seed)
     words = (*PLAIN, "trainer=ddp", "trainer.devices=2", "model=mlp", "trainer.max_epochs=4")
 
-    def signalled(number: signal.Signals, is_first: bool, epochs: int) -> str | None:
+    def signalled(number: signal.Signals, is_first: bool, epochs: int, after: float) -> str | None:
         name = f"ranks-{next(numbers)}"
         process = lab.start(*words, f"output_dir={name}", "trainer.max_epochs=400")
-        while process.poll() is None and epochs_of(lab.folder / name) < epochs:
+        while process.poll() is None and (epochs_of(lab.folder / name) < epochs or not children(process.pid)):
             time.sleep(0.01)
         [other] = children(process.pid)
+        time.sleep(0 if epochs else after)
         os.kill(process.pid if is_first else int(other), number)
         try:
             said = process.communicate(30)[1]
@@ -217,15 +221,16 @@ def ranks(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
         if "Traceback" in said or len(said.splitlines()) != (number != signal.SIGKILL or not is_first):
             return said[-500:]
         done = epochs_of(lab.folder / name)
-        status, said = lab.run(f"resume={name}", f"trainer.max_epochs={done + 2}")
+        again = [f"resume={name}"] if (lab.folder / name).exists() else [*words, f"output_dir={name}"]
+        status, said = lab.run(*again, f"trainer.max_epochs={done + 2}")
         whole = f"{name}-whole"
         lab.run(*words, f"output_dir={whole}", f"trainer.max_epochs={done + 2}")
         return Facts(lab.folder / whole).differences(Facts(lab.folder / name)) if not status else said[-500:]
 
     for number in range(many):
-        sent, epochs = draw.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]), draw.randrange(1, 5)
+        sent, epochs = draw.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]), draw.randrange(5)
         name = f"{sent.name} to {'the other' if number % 2 else 'the first'} process after epoch {epochs}"
-        yield name, lambda s=sent, f=not number % 2, e=epochs: signalled(s, f, e)  # type: ignore[misc]
+        yield name, lambda s=sent, f=not number % 2, e=epochs, a=draw.uniform(0, 6): signalled(s, f, e, a)  # type: ignore[misc]
 
 
 def epochs_of(run: Path) -> int:
