@@ -229,8 +229,9 @@ def ranks(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
 
     for number in range(many):
         sent, epochs = draw.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]), draw.randrange(5)
+        after = draw.uniform(0, 6)
         name = f"{sent.name} to {'the other' if number % 2 else 'the first'} process after epoch {epochs}"
-        yield name, lambda s=sent, f=not number % 2, e=epochs, a=draw.uniform(0, 6): signalled(s, f, e, a)  # type: ignore[misc]
+        yield name, lambda s=sent, f=not number % 2, e=epochs, a=after: signalled(s, f, e, a)  # type: ignore[misc]
 
 
 def epochs_of(run: Path) -> int:
