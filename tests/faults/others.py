@@ -208,11 +208,11 @@ def ranks(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
     def signalled(number: signal.Signals, is_first: bool, epochs: int, after: float) -> str | None:
         name = f"ranks-{next(numbers)}"
         process = lab.start(*words, f"output_dir={name}", "trainer.max_epochs=400")
-        while process.poll() is None and (epochs_of(lab.folder / name) < epochs or not children(process.pid)):
+        while process.poll() is None and (epochs_of(lab.folder / name) < epochs or not ranks_of(process.pid)):
             time.sleep(0.01)
-        [other] = children(process.pid)
+        [other] = ranks_of(process.pid)
         time.sleep(0 if epochs else after)
-        os.kill(process.pid if is_first else int(other), number)
+        os.kill(process.pid if is_first else other, number)
         try:
             said = process.communicate(30)[1]
         except subprocess.TimeoutExpired:
@@ -236,6 +236,12 @@ def ranks(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
 
 def epochs_of(run: Path) -> int:
     return len(json.loads(path.read_text())["epochs"]) if (path := run / "results.json").exists() else 0
+
+
+def ranks_of(pid: int) -> list[int]:
+    """Return the further processes of a run, but not git, say."""
+    lines = {number: Path(f"/proc/{number}/cmdline") for number in children(pid)}
+    return [int(number) for number, line in lines.items() if line.exists() and b"train.py" in line.read_bytes()]
 
 
 def children(pid: int) -> list[str]:
