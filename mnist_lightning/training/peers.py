@@ -24,19 +24,22 @@ def gone(run: Run) -> RunError:
 
 def watch(run: Run) -> None:
     """Let this process end well when one that Lightning started has gone: Lightning would kill it by SIGKILL."""
-    signals, arriving = os.pipe()
-    os.set_blocking(signals, False)
-    os.set_blocking(arriving, False)
-    signal.set_wakeup_fd(arriving, warn_on_full_buffer=False)
 
     class Observer(_ChildProcessObserver):
+        signals: int
+
         def _terminate_all(self) -> None:
             for process in self._child_processes:
                 process.kill()
-            end(run, signals)
+            end(run, signals=self.signals)
 
     def launch(child_processes: list[subprocess.Popen]) -> None:
-        Observer(main_pid=os.getpid(), child_processes=child_processes).start()
+        observer = Observer(main_pid=os.getpid(), child_processes=child_processes)
+        observer.signals, arriving = os.pipe()
+        os.set_blocking(observer.signals, False)
+        os.set_blocking(arriving, False)
+        signal.set_wakeup_fd(arriving, warn_on_full_buffer=False)
+        observer.start()
 
     subprocess_script._launch_process_observer = launch
 

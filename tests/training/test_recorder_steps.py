@@ -418,7 +418,7 @@ def test_a_process_that_has_gone_is_said_in_one_line(tmp_path: Path, monkeypatch
     run = Run(tmp_path / "run", {"status": "running", "epochs": []}, is_new=True)
     gloo = "[/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:6573: Connection reset by peer"
     for is_several, message, expected in (
-        (True, gloo, "another process of this run has ended, or can't be reached. Go on from its last checkpoint: "),
+        (True, gloo, "another process of this run has ended, or can't be reached. Start it again"),
         (True, "mat1 and mat2 shapes cannot be multiplied", "mat1 and mat2"), (False, gloo, "[/gloo/"),
     ):  # fmt: skip
         monkeypatch.setattr(torch.distributed, "is_initialized", lambda is_several=is_several: is_several)
