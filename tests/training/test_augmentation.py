@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from test_train import compose_config, fit
 from torch import Generator, Tensor
 
 from mnist_lightning.training.augmentation import Augmentation
-from mnist_lightning.training.ink import Ink
+from mnist_lightning.training.ink import Ink, of_three
 from mnist_lightning.training.warp import Warp, pixels
 
 
@@ -24,7 +25,7 @@ def images(*shape: int) -> Tensor:
 
 ALL = {
     "warp": Warp(rotation=20, shift=2, scale=0.2, shear=0.2, elastic=1),
-    "ink": Ink(width=1, light=0.5, shade=0.5, noise=0.3),
+    "ink": Ink(width=1, blur=0.5, light=0.5, shade=0.5, noise=0.3),
 }
 
 
@@ -70,6 +71,17 @@ def test_elastic_is_smooth_and_as_strong_as_it_says() -> None:
     assert moved.diff(dim=2).abs().max() < 0.5
     waves = pixels(20, 30, 4, torch.device("cpu"))[3:]
     torch.testing.assert_close(waves @ waves.T / 600, torch.eye(24), rtol=0, atol=1e-4)
+
+
+def test_neighbourhoods_are_those_of_pooling() -> None:
+    x = images(3, 2, 9, 14)
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    assert torch.equal(of_three(x, torch.maximum), F.max_pool2d(padded, 3, stride=1))
+    weights = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]).expand(2, 1, 3, 3) / 16
+    blurred = of_three(x, lambda one, other: (one + other) / 2)
+    torch.testing.assert_close(blurred, F.conv2d(padded, weights, groups=2))
+    share = torch.rand(3, 1, 1, 1, generator=Generator().manual_seed(0)) * 0.7
+    torch.testing.assert_close(drawn(Ink(blur=0.7), x), x + share * (blurred - x))
 
 
 def test_ink_stays_between_what_it_may_reach() -> None:
