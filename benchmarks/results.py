@@ -68,13 +68,13 @@ def store(recipe: str, runs: Runs, settings: Mapping[str, Any] | None = None) ->
     (STORED / f"{recipe}.json").write_text(text + "\n")
 
 
-def run_missing(recipe: str, seeds: int, jobs: int) -> None:
-    """Run the seeds that are not there yet, as a sweep, and keep what each reached."""
+def run_missing(recipe: str, seeds: int, jobs: int) -> int:
+    """Run the seeds that are not there yet, as a sweep, keep what each reached, and return the sweep's status."""
     settings = settings_of(recipe)
     known = {run["seed"]: run for run in stored(recipe)}
     missing = [seed for seed in range(seeds) if seed not in known]
     if not missing:
-        return
+        return 0
     folder = PROJECT / "runs" / "results" / f"{recipe}-{zlib.crc32(fingerprint(settings).encode()):08x}"
     sweep = [f"experiment={recipe}", f"seed={','.join(map(str, missing))}", f"hydra.sweep.dir={folder}"]
     side_by_side = f"hydra.launcher.jobs={1 if recipe in ALONE else jobs}"
@@ -86,8 +86,7 @@ def run_missing(recipe: str, seeds: int, jobs: int) -> None:
             further = other_hands.measured(path.parent) if recipe in ("tutorial", "hands") else {}
             known.setdefault(results["seed"], essential(results, path.parent) | further)
     store(recipe, [*known.values()], settings)
-    if ended.returncode:
-        sys.exit(ended.returncode)
+    return ended.returncode
 
 
 def essential(results: Mapping[str, Any], directory: Path) -> dict[str, Any]:
@@ -188,13 +187,15 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="run nothing, only write the page from what is there")
     options = parser.parse_args()
     recipes = [recipe for recipe in PUBLIC if (CONFIG_FOLDER / "experiment" / f"{recipe}.yaml").exists()]
+    status = 0
     for recipe in [] if options.write else options.recipes or recipes:
-        run_missing(recipe, options.seeds, options.jobs)
+        status = status or run_missing(recipe, options.seeds, options.jobs)  # what was stopped is not gone on with here
     average_members()
     known = {recipe: runs for recipe in PUBLIC if (runs := stored(recipe))}
-    PAGE.write_text(page(known))
+    PAGE.write_text(page(known), "utf-8")
     save(chart(known, "parameters", "parameters", OF_PARAMETERS), PAGE.with_name("results_parameters"))
     save(chart(known, "fit_seconds", "seconds of training", OF_TIME), PAGE.with_name("results_time"))
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import ensemble
+import numpy as np
+import other_hands
 import pytest
 import results as benchmark
 from conftest import PROJECT
@@ -88,3 +91,24 @@ def test_what_has_changed_since_it_was_measured_does_not_count(tmp_path: Path, m
     benchmark.store("tuned", [run], settings | {"optimizer.lr": 7.0})
     assert benchmark.stored("tuned") == []
     assert benchmark.claim([run, {"test": {"accuracy": 0.992}}]) == "99.10 ± 0.14 % (n = 2)"
+
+
+def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
+    short = ("data=digits", "logger=none", "trainer.max_epochs=1", "trainer.limit_train_batches=20")
+    errors = [fit(tmp_path / f"{seed}", *short, f"seed={seed}")["test"]["errors"] for seed in (0, 1)]
+    assert ensemble.errors_of([tmp_path / "0"]) == (errors[0], 360)
+    runs = [load_run(tmp_path / f"{seed}") for seed in (0, 1)]
+    images, labels = runs[0].test_set()
+    logits = [run.logits(images).double() for run in runs]
+    by_hand = sum(one.exp() / one.exp().sum(1, keepdim=True) for one in logits) / 2
+    expected = int((by_hand.argmax(1) != labels).sum())  # type: ignore[union-attr]
+    assert ensemble.errors_of([tmp_path / "0", tmp_path / "1"]) == (expected, 360)
+
+
+def test_others_digits_are_prepared_as_mnist_was() -> None:
+    digits, labels = other_hands.others_digits()
+    assert digits.shape == (1797, 28, 28) and labels.shape == (1797,)
+    ink = digits.astype(float)
+    rows = (ink.sum(2) * np.arange(28)).sum(1) / ink.sum((1, 2))
+    assert abs(rows - 14).max() < 1, "centred by mass"
+    assert (digits.max((1, 2)) > 200).all() and (digits[:, :2] < 40).all(), "light on black, with a border"
