@@ -7,7 +7,8 @@ RUN := $(BIN)/python
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test browser-test cluster-test attack-test fault-test mutation-test lint format lock tensorboard bench seeds clean
+.PHONY: help setup train test browser-test cluster-test attack-test fault-test mutation-test lint format lock tensorboard \
+	bench seeds results clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ bench: setup ## measure one run against three other ways to write it, then sweep
 
 seeds: setup ## ten seeds of the default run, mean and sd; ARGS as for train, ten minutes
 	@$(RUN) train.py sweep=seeds $(ARGS)
+
+results: setup ## ten seeds of each recipe of conf/experiment, what is missing of them, then docs/results.md; hours. ARGS="tuned --seeds 3"
+	@$(RUN) benchmarks/results.py $(ARGS)
 
 lock: setup ## solve the dependencies of pyproject.toml anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
