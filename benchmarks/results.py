@@ -21,6 +21,7 @@ import ensemble
 import other_hands
 from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from mnist_lightning.config import check
@@ -170,10 +171,12 @@ def chart(known: Mapping[str, Runs], key: str, across: str, public: Mapping[str,
         deviation = statistics.stdev(values) if len(values) > 1 else 0
         axes.errorbar(*place, deviation, color=ACCENT, marker="o", capsize=3)
         axes.annotate(name, place, xytext=(6, 4), textcoords="offset points", color=INK, fontsize=10)
-    for name, place in public.items():
+    for number, (name, place) in enumerate(public.items()):
         axes.plot(*place, "x", color=MUTED)
-        axes.annotate(name, place, xytext=(6, -10), textcoords="offset points", color=MUTED, fontsize=8)
+        aside: dict[str, Any] = {"xytext": (-6, 4), "ha": "right"} if number % 2 else {"xytext": (6, -10)}
+        axes.annotate(name, place, textcoords="offset points", color=MUTED, fontsize=8, **aside)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
     return figure
 
 

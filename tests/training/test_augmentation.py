@@ -49,7 +49,7 @@ def test_no_strength_is_the_identity(nothing: Augmentation) -> None:
 def test_warp_is_the_affine_map_of_its_draw(limits: dict[str, float]) -> None:
     """Against scipy's interpolation by the matrix that the same draw gives, within the image."""
     x = torch.from_numpy(ndimage.gaussian_filter(images(3, 1, 24, 31).numpy(), (0, 0, 2, 2)))
-    changed = drawn(Warp(**limits), x)  # type: ignore[arg-type]
+    changed = drawn(Warp(**limits), x)
     draw = 2 * torch.rand(3, 6, generator=Generator().manual_seed(0)).double() - 1
     full = {"rotation": 0.0, "shift": 0.0, "scale": 0.0, "shear": 0.0} | limits
     for image, result, (a, b, c, d, e, f) in zip(x[:, 0], changed[:, 0], draw.tolist(), strict=True):
