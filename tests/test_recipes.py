@@ -78,8 +78,9 @@ def test_the_page_is_of_the_stored_results() -> None:
     known = {recipe: benchmark.stored(recipe) for recipe in STORED}
     assert benchmark.PAGE.read_text("utf-8") == benchmark.page(known)
     readme = (PROJECT / "README.md").read_text()
-    excerpt = re.findall(r"^\| `python train.py experiment=.*$", readme, re.MULTILINE)
-    assert all(line in benchmark.PAGE.read_text().splitlines() for line in excerpt)
+    excerpt = dict(re.findall(r"`experiment=(\w+)` \| ([^|]+) \|", readme))
+    assert excerpt == {recipe: benchmark.claim(known[recipe]) for recipe in excerpt}
+    assert "tuned" in excerpt
 
 
 def test_what_has_changed_since_it_was_measured_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
