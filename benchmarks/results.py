@@ -58,9 +58,11 @@ def settings_of(recipe: str) -> dict[str, Any]:
 def stored(recipe: str) -> list[dict[str, Any]]:
     """Return what is known of the recipe's runs, in the order of their seeds; of a recipe that has changed, nothing."""
     path = STORED / f"{recipe}.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
     is_todays = recipe == "ensemble" or found.get("settings") == json.loads(fingerprint(settings_of(recipe)))
-    return found["runs"] if found and is_todays else []
+    return found["runs"] if is_todays else []
 
 
 def store(recipe: str, runs: Runs, settings: Mapping[str, Any] | None = None) -> None:
