@@ -1,6 +1,5 @@
 """What the tests share: the project's folder, MNIST where this machine has it, real processes, a real browser."""
 
-import gc
 import os
 import shutil
 import subprocess
@@ -39,12 +38,6 @@ def mnist_folder() -> Path | None:
     places = str(PROJECT / settings["root"]), [str(PROJECT / place) for place in settings["search"]]
     folder, _ = mnist.MNIST(*places).find()
     return folder
-
-
-def pytest_collection_finish() -> None:
-    """Let Python not look for garbage again and again among the million objects that imports have made."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
