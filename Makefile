@@ -34,7 +34,7 @@ test: setup ## run every test, without network
 browser-test: setup ## open the drawing page and TensorBoard in a real Chromium, where chromium and chromedriver are installed; ARGS as for test
 	@$(RUN) -m pytest -m browser -rs $(ARGS)
 
-cluster-test: setup ## train on two network namespaces and a SLURM, made for it and taken down, where root may; three minutes
+cluster-test: setup ## train on two network namespaces and a SLURM, made for it and taken down, where root may; seven minutes
 	@$(RUN) -m pytest -m cluster -rs $(ARGS)
 
 attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by a real process; ten minutes

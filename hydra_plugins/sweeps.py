@@ -26,7 +26,7 @@ from mnist_lightning.config import build, compose
 from mnist_lightning.config.check import check_value
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
-from mnist_lightning.sweeps.sweep import SEARCH_LOCK, STUDY_FILE, Sweep, is_sweep
+from mnist_lightning.sweeps.sweep import Sweep, is_search, is_sweep
 from mnist_lightning.terminal.command import check_extra
 
 
@@ -114,8 +114,7 @@ class GridSweeper(Sweeper):
                 raise UsageError(f"{resume.input_line}: not a sweep. {go_on}")
         if "output_dir" in by_key:
             raise UsageError("output_dir: the jobs of a sweep stand in its own directory: hydra.sweep.dir=DIR")
-        is_search = any((Path(str(place)) / name).exists() for name in (STUDY_FILE, SEARCH_LOCK))
-        if place and is_sweep(place) and is_search != self.IS_SEARCH:
+        if place and is_sweep(place) and is_search(place) != self.IS_SEARCH:
             which = "no" if self.IS_SEARCH else "a"
             raise UsageError(f"{place} holds {which} search: name another hydra.sweep.dir=DIR")
         return list(by_key.values()), place

@@ -1,7 +1,6 @@
 """From a configuration to objects, each checked as it is made."""
 
 import inspect
-import re
 import sys
 import tempfile
 import traceback
@@ -19,7 +18,6 @@ from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import Run
 
-LOST_CONNECTION = r"(?i)gloo|nccl|connection (closed|reset)"
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
 PLACES = ("root", "search")  # of data: where its source looks
 
@@ -156,7 +154,6 @@ def refusals_of_lightning(run: Run) -> Iterator[None]:
     And what is raised in a run on several devices when a process of it has ended.
     """
     import lightning
-    import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from mnist_lightning.training import peers
@@ -165,8 +162,7 @@ def refusals_of_lightning(run: Run) -> Iterator[None]:
     try:
         yield
     except (MisconfigurationException, ValueError, RuntimeError, ImportError, AttributeError) as error:
-        is_lost = isinstance(error, torch.distributed.DistError)
-        if is_lost or (torch.distributed.is_initialized() and re.search(LOST_CONNECTION, str(error))):
+        if peers.is_lost(error):
             raise peers.gone(run) from error
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         home, callbacks = (str(Path(lightning.__file__).parent / place) for place in ("", "pytorch/callbacks"))

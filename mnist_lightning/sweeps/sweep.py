@@ -192,6 +192,11 @@ def is_sweep(place: str | Path) -> bool:
     return (Path(place) / SWEEP_FILE).exists()
 
 
+def is_search(place: str | Path) -> bool:
+    """Return whether a sweep is a search, wherever its study is kept."""
+    return any((Path(place) / name).exists() for name in (STUDY_FILE, SEARCH_LOCK))
+
+
 def as_mapping(overrides: Sequence[str]) -> dict[str, str]:
     """Return {key: value} of overrides of the form key=value."""
     return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}

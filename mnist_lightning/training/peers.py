@@ -1,11 +1,13 @@
 """How a run on several devices ends when one of its processes has gone: within half a minute, with one message."""
 
 import os
+import re
 import signal
 import subprocess
 import time
 from contextlib import suppress
 
+import torch.distributed as dist
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch.strategies.launchers import subprocess_script
 
@@ -15,6 +17,12 @@ from mnist_lightning.terminal.command import interrupt, say
 
 NOTICE_SECONDS = 5  # for this process to notice by itself, and to save what it has
 SAVE_SECONDS = 10
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether torch raised it because another process can't be reached."""
+    says_so = re.search(r"(?i)gloo|nccl|connection (closed|reset)", str(error))
+    return isinstance(error, dist.DistError) or bool(dist.is_initialized() and says_so)
 
 
 def gone(run: Run) -> RunError:
