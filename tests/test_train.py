@@ -254,8 +254,8 @@ def test_mnist_is_trained_and_counted_exactly(mnist_root: Path, tmp_path: Path) 
 def started(tmp_path: Path) -> Iterator[tuple[warm.Process, Path]]:
     """A long run in a process of its own, after its second epoch."""
     run = tmp_path / "run"
-    command = [str(PROJECT / "train.py"), "data=digits", "trainer.max_epochs=500", f"output_dir={run}"]
-    process = warm.start(command, cwd=tmp_path, env=environment())
+    words = ["data=digits", "trainer.max_epochs=500", "~callbacks.figures", f"output_dir={run}"]
+    process = warm.start([PROJECT / "train.py", *words], cwd=tmp_path, env=environment())
     try:
         deadline = time.monotonic() + 200  # it takes seconds, but not where other programs have the cores
         while not (run / "results.json").exists() or len(read(run)["epochs"]) < 2:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -96,8 +97,18 @@ def say(error: object) -> None:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop at the first signal with everything saved; a second one ends the process at once."""
     let_signals_end_it()
+    sys.unraisablehook = end_by_a_second
     Interrupted.arrived = Interrupted.arrived or Interrupted(number)
     raise Interrupted.arrived
+
+
+def end_by_a_second(report: "sys.UnraisableHookArgs") -> None:
+    """Be ended by a signal that had come before the first was answered, which Python would report as ignored."""
+    message = re.fullmatch(r"Signal (\d+) ignored due to race condition", str(report.exc_value))
+    if message:
+        signal.raise_signal(int(message[1]))
+    else:
+        sys.__unraisablehook__(report)
 
 
 def let_signals_end_it() -> None:

@@ -139,7 +139,7 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     write_recipe(folder, "raises", {}, defaults=[{"override /optimizer": "sparse"}])
     (folder / "optimizer").mkdir()
     (folder / "optimizer" / "sparse.yaml").write_text("{_target_: torch.optim.SparseAdam, _partial_: true}\n")
-    write_recipe(folder, "long", {"max_epochs": 15})
+    write_recipe(folder, "long", {"max_epochs": 9})
     write_recipe(folder, "good", {})
     command = (
         "--config-dir", str(folder), "-m", "experiment=diverges,raises,long,good", *DIGITS,
@@ -175,8 +175,8 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     assert {end_status(path) for path in sweep.glob("[0-9]*")} == {"SUCCESS"}
     assert (sweep / "3_experiment=good" / "results.json").read_bytes() == before, "what had finished was not done again"
     log = (sweep / "2_experiment=long" / "train.log").read_text()
-    assert 0 < epochs_done < 15
-    assert log.count(f"epoch {epochs_done:>2}/15  train loss") == 1, "it went on from its checkpoint"
+    assert 0 < epochs_done < 9
+    assert log.count(f"epoch {epochs_done}/9  train loss") == 1, "it went on from its checkpoint"
 
 
 def test_sweeps_of_the_same_second_keep_apart(tmp_path: Path) -> None:

@@ -92,6 +92,24 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
     assert str(RunError("one\x1b", "two\n")) == "one\\x1b\ntwo\\n", "a line for each argument"
 
 
+TWO_AT_ONCE = """
+import os, signal
+from mnist_lightning.terminal.command import answered
+both = [signal.SIGHUP, signal.SIGINT]
+with answered():
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    for number in both:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+    print("not reached")
+"""
+
+
+def test_two_signals_at_once_are_a_first_and_a_second() -> None:
+    ended = warm.run(["-c", TWO_AT_ONCE], env=environment())
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
 @pytest.mark.parametrize("words", [["train.py"], ["-m", "mnist_lightning.evaluate"]])
 @pytest.mark.parametrize("seconds", [0, 0.1, 0.3])
 def test_ctrl_c_during_the_imports_is_quiet(words: list[str], seconds: float) -> None:
