@@ -50,7 +50,7 @@ def kills(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
         yield f"{kind}: killed at {moments}", lambda kind=kind, moments=moments: killed(lab, kind, moments)  # type: ignore[misc]
 
 
-def signals(lab: Lab, many: int, kinds: Sequence[str] = (*KINDS,), seed: int = 0) -> Iterator[Case]:
+def signals(lab: Lab, many: int, seed: int = 0, kinds: Sequence[str] = (*KINDS,)) -> Iterator[Case]:
     """Send a signal, or two, at any time."""
     draw = random.Random(seed)
     ones = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGKILL]
