@@ -108,13 +108,13 @@ class ImageDataModule(LightningDataModule):
             raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
         device = self.splits["train"].tensors[0].device
         order = ShuffledBatches(self.size("train"), self.batch_size, self.seed, rank, devices, device, self.resumed_at)
-        return loader(self.splits["train"], order)
+        return BatchLoader(self.splits["train"], batch_size=None, sampler=order)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each of `evaluation_stages`: they are all evaluated after every epoch."""
         splits = [self.splits[stage] for stage in self.evaluation_stages]
         orders = [sequential_batches(len(split), self.test_batch_size, *self._place) for split in splits]
-        return [loader(split, order) for split, order in zip(splits, orders, strict=True)]
+        return [BatchLoader(split, batch_size=None, sampler=order) for split, order in zip(splits, orders, strict=True)]
 
     test_dataloader = val_dataloader
 
@@ -143,9 +143,15 @@ def data_sha256(images: NDArray[np.uint8], labels: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def loader(images: TensorDataset, batches: Any) -> DataLoader:
-    """Return a loader that draws nothing from torch's own generator: dropout then draws the same in a resumed run."""
-    return DataLoader(images, batch_size=None, sampler=batches, generator=torch.Generator())
+class BatchLoader(DataLoader):
+    """A DataLoader that takes each batch by the sampler's index, in this process, and draws nothing at random.
+
+    torch's own takes as long again around a batch in memory, and draws a seed for workers: dropout would then be
+    another one in a resumed run.
+    """
+
+    def __iter__(self) -> Any:
+        return map(self.dataset.__getitem__, self.sampler)
 
 
 @dataclass(eq=False)

@@ -18,14 +18,14 @@ from mnist_lightning.data import ShuffledBatches
 from mnist_lightning.evaluation.measures import counts
 from mnist_lightning.runs.errors import DivergedError, RunError
 from mnist_lightning.training.checkpoints import RESUMED
-from mnist_lightning.training.lean import QuickAttributes
+from mnist_lightning.training.lean import LeanHooks, described_once, without_idle_hooks
 
 TUTORIALS_OPTIMIZER = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
 Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
 OptimizerOf = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
-class Classifier(QuickAttributes, LightningModule):
+class Classifier(LeanHooks, LightningModule):
     """Cross-entropy training of a network, with an exact count of errors on each evaluation set.
 
     Another loss is a subclass with another `training_loss`. A number that a subclass or a callback puts into `results`,
@@ -65,6 +65,7 @@ class Classifier(QuickAttributes, LightningModule):
         self._counted: list[str] = []  # the stages of an evaluation that is under way
         self._loss_sum, self._images = torch.zeros(()), 0  # of the epoch's training images so far
         self._is_within_epoch = False  # it goes on within an epoch
+        without_idle_hooks(self)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)
@@ -92,6 +93,7 @@ class Classifier(QuickAttributes, LightningModule):
         self.reported_lr = self._current_learning_rate()
         self._results = {}
 
+    @described_once
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
         loss = self.training_loss(images, labels)

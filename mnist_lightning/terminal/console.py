@@ -51,6 +51,9 @@ def set_up() -> None:
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen layers
     for idle in (".*across ranks is zero", ".*was called before the ``update``"):  # a device without held-out images
         warnings.filterwarnings("ignore", message=idle)
+    warnings.filterwarnings(
+        "ignore", message=".*overriding `LightningModule.optimizer_.step,zero_grad.`"
+    )  # lean.py does
     warnings.filterwarnings("ignore", message="The `srun` command is available")  # on a cluster's own machine
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
 
