@@ -6,13 +6,17 @@ longer than it does around a trivial network, because the arithmetic has just fi
 
 import gc
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from lightning.pytorch import Callback, LightningModule
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch.optim import Optimizer
+
+from mnist_lightning.runs.errors import UsageError
 
 STEP_HOOKS = (
     "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward", "on_after_backward",
@@ -54,6 +58,33 @@ def described_once(function: Function) -> Function:
     """Note the arguments of a `training_step`: Lightning inspects them at each step, and finds them here."""
     function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return function
+
+
+class Compile(Callback):
+    """Compiles the network in place before training, as torch's Module.compile does; checkpoints are as without it.
+
+    Args:
+        mode, backend, dynamic: as torch.compile takes them.
+
+    Raises:
+        UsageError: it can't be compiled, or there is no compiler.
+    """
+
+    def __init__(self, mode: str | None = None, backend: str = "inductor", dynamic: bool | None = None) -> None:
+        self.options = {"mode": mode, "backend": backend, "dynamic": dynamic}
+
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        images = trainer.datamodule.splits["test"].tensors[0][: trainer.datamodule.test_batch_size]  # type: ignore[attr-defined]
+        is_training = module.network.training
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA, and needs none
+        try:
+            module.network.compile(**self.options)
+            with torch.no_grad():
+                module.network.eval()(images)
+        except Exception as error:
+            why = str(error).strip().partition("\n")[0]
+            raise UsageError(f"callbacks.compile: the network can't be compiled: {why}. Leave it out") from error
+        module.network.train(is_training)
 
 
 class LeanHooks:
