@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 PROJECT = Path(__file__).parent.parent
 
 
@@ -71,12 +73,18 @@ def project(root: str, epochs: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         finished = run("train.py", f"trainer.max_epochs={epochs}", f"output_dir={folder}/run", f"data.root={root}")
         results = json.loads(Path(folder, "run", "results.json").read_text())
+        Image.new("L", (200, 200), 255).save(f"{folder}/blank.png")
+        evaluate = run("-m", "mnist_lightning.evaluate", f"{folder}/run").seconds
+        predict = run("-m", "mnist_lightning.predict", f"{folder}/run", f"{folder}/blank.png").seconds
+    imports = run("-c", "import mnist_lightning.trained").seconds
     return {
         "epoch_seconds": results["fit_seconds"] / epochs,
         "accuracy": results["test"]["accuracy"],
         "peak": finished.peak,
         "startup": results["startup_seconds"],
         "total": results["total_seconds"],
+        "evaluate": evaluate / imports,
+        "predict": predict / imports,
     }
 
 
@@ -131,6 +139,9 @@ def report(measured: dict[str, list[dict[str, float]]], imports: list[float], he
         f"| `train.py` from the start of the process to the first training step | {startup:.1f} ({pairs:.2f} of it) |"
     )
     print(f"| `train.py --help` | {statistics.median(helps):.1f} |")
+    for command in ("evaluate", "predict"):
+        times = statistics.median(one[command] for one in ours)
+        print(f"| `{command}`, in times of what it imports | {times:.2f} |")
     print(f"| the whole default run, start to end | {statistics.median(one['total'] for one in ours):.1f} |")
 
 
