@@ -102,7 +102,7 @@ def test_make_target_of_the_readme_is_sound(target: str) -> None:
     subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, check=True)
 
 
-@pytest.mark.parametrize("name", ["bench", "sweeps", "options", "own_pictures"])
+@pytest.mark.parametrize("name", ["bench", "sweeps", "options", "steps", "own_pictures"])
 def test_measurements_start(name: str, program: Program) -> None:
     ended = program(
         "-c", f"import sys; sys.path[:0] = ['{PROJECT}', '{PROJECT}/benchmarks']; import {name}; {name}.main"
