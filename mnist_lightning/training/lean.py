@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch.optim import Optimizer
 
+from mnist_lightning.networks.layers import evaluating
 from mnist_lightning.runs.errors import UsageError
 
 STEP_HOOKS = (
@@ -75,16 +75,14 @@ class Compile(Callback):
 
     def on_fit_start(self, trainer: Trainer, module: Any) -> None:
         images = trainer.datamodule.splits["test"].tensors[0][: trainer.datamodule.test_batch_size]  # type: ignore[attr-defined]
-        is_training = module.network.training
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA, and needs none
         try:
             module.network.compile(**self.options)
-            with torch.no_grad():
-                module.network.eval()(images)
+            with evaluating(module.network) as network:
+                network(images)
         except Exception as error:
             why = str(error).strip().partition("\n")[0]
             raise UsageError(f"callbacks.compile: the network can't be compiled: {why}. Leave it out") from error
-        module.network.train(is_training)
 
 
 class LeanHooks:
