@@ -69,7 +69,8 @@ def opening(run: Run) -> str:
     held_out = f", {results['val_size']:,} held out" if results["val_size"] else ""
     devices = f"{results['devices']} × " if results["devices"] > 1 else ""
     notes = "".join(f"{note}\n" for note in run.notes())
-    threads = f", {results['threads']} threads" if results["device"] == "cpu" else ""
+    number = results["threads"]
+    threads = f", {number} thread{'s' * (number > 1)}" if results["device"] == "cpu" else ""
     images = f"{results['train_size']:,} images to train{held_out}, {results['test_size']:,} to test"
     about = f"{results['name']}, seed {results['seed']}: {results['dataset']}"
     return f"{about}, {images}; {devices}{results['device']}{threads}\n{notes}"
