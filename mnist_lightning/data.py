@@ -146,8 +146,8 @@ def data_sha256(images: NDArray[np.uint8], labels: NDArray[Any]) -> str:
 class BatchLoader(DataLoader):
     """A DataLoader that takes each batch by the sampler's index, in this process, and draws nothing at random.
 
-    torch's own takes as long again around a batch in memory, and draws a seed for workers: dropout would then be
-    another one in a resumed run.
+    torch's own is slower with a batch in memory, and draws a seed for workers: dropout would be another one in a
+    resumed run.
     """
 
     def __iter__(self) -> Any:
