@@ -1,6 +1,7 @@
 """Each recipe of conf/experiment is trained, resumed, evaluated and exported, and reaches what it says it does."""
 
 import re
+import statistics
 from pathlib import Path
 
 import ensemble
@@ -81,6 +82,12 @@ def test_the_page_is_of_the_stored_results() -> None:
     excerpt = dict(re.findall(r"`experiment=(\w+)` \| ([^|]+) \|", readme))
     assert excerpt == {recipe: benchmark.claim(known[recipe]) for recipe in excerpt}
     assert "tuned" in excerpt
+    for recipe in ("tutorial", "hands"):
+        errors = statistics.mean(run["others_digits_errors"] for run in known[recipe])
+        corrupted = statistics.mean(run["corrupted_accuracy"] for run in known[recipe])
+        [row] = [line for line in readme.splitlines() if f"`experiment={recipe}`" in line and line.endswith(" |")]
+        assert f"| {1 - errors / 1797:.1%}; {corrupted:.2%} |".replace("%", " %") in row
+        assert f"{errors:.1f}" in FILES["hands"].read_text()
 
 
 def test_what_has_changed_since_it_was_measured_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
