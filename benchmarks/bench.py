@@ -73,9 +73,11 @@ def project(root: str, epochs: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         finished = run("train.py", f"trainer.max_epochs={epochs}", f"output_dir={folder}/run", f"data.root={root}")
         results = json.loads(Path(folder, "run", "results.json").read_text())
-        Image.new("L", (200, 200), 255).save(f"{folder}/blank.png")
+        picture = Image.new("L", (200, 200), 255)
+        picture.paste(0, (90, 40, 110, 160))  # a one
+        picture.save(f"{folder}/one.png")
         evaluate = run("-m", "mnist_lightning.evaluate", f"{folder}/run").seconds
-        predict = run("-m", "mnist_lightning.predict", f"{folder}/run", f"{folder}/blank.png").seconds
+        predict = run("-m", "mnist_lightning.predict", f"{folder}/run", f"{folder}/one.png").seconds
     imports = run("-c", "import mnist_lightning.trained").seconds
     return {
         "epoch_seconds": results["fit_seconds"] / epochs,

@@ -136,7 +136,7 @@ def test_own_pictures_are_read_nearly_as_well(
     trained = load_run(tmp_path / "run")
     images, labels = (part[:500] for part in trained.test_set())
     random = np.random.default_rng(0)
-    pictures = np.stack([prepare(render(image, random, 400)) for image in images.numpy()])
+    pictures = np.stack([prepare(render(image, random)) for image in images.numpy()])
     plain, own = (float((trained.predict(batch) == labels).float().mean()) for batch in (images, pictures))
     assert plain > 0.9
     assert own >= plain - 0.02

@@ -142,11 +142,17 @@ def test_file_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         read_picture("/dev/zero")
 
 
-def test_streams_may_be_closed(run: Path, tmp_path: Path) -> None:
-    """One picture is to come from a closed stream, and another's answer goes into one."""
+@pytest.mark.parametrize(
+    ("redirection", "status", "errors"),
+    [
+        ("<&-", 1, "-: empty: there is nothing in it\n"),
+        ("< zero.png >&-", 0, ""),
+    ],
+)
+def test_streams_may_be_closed(run: Path, tmp_path: Path, redirection: str, status: int, errors: str) -> None:
     Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(tmp_path / "zero.png")
-    command = f"{sys.executable} -m mnist_lightning.predict {run} - zero.png <&- >&-"
+    command = f"{sys.executable} -m mnist_lightning.predict {run} - {redirection}"
     ended = subprocess.run(
         ["sh", "-c", command], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, check=False
     )
-    assert (ended.returncode, ended.stderr) == (1, "-: empty: there is nothing in it\n")
+    assert (ended.returncode, ended.stderr) == (status, errors)

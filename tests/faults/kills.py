@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import count
 
 from faults.lab import KINDS, Lab
@@ -50,12 +50,12 @@ def kills(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
         yield f"{kind}: killed at {moments}", lambda kind=kind, moments=moments: killed(lab, kind, moments)  # type: ignore[misc]
 
 
-def signals(lab: Lab, many: int, seed: int = 0, kinds: Sequence[str] = (*KINDS,)) -> Iterator[Case]:
+def signals(lab: Lab, many: int, seed: int = 0) -> Iterator[Case]:
     """Send a signal, or two, at any time."""
     draw = random.Random(seed)
     ones = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGKILL]
     for number in range(many):
-        kind = kinds[number % len(kinds)]
+        kind = list(KINDS)[number % len(KINDS)]
         sent = (draw.choice(ones), *draw.choices(ones, k=int(draw.random() < 0.3)))
         after = draw.uniform(0, lab.seconds(kind))
         name = f"{kind}: {'+'.join(one.name for one in sent)} after {after:.2f} s"
