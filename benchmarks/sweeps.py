@@ -1,6 +1,6 @@
 """Eight jobs of one epoch each, run three ways, interleaved. `make bench` prints the README's table.
 
-python benchmarks/sweeps.py [--rounds N] [override …]        overrides as for train.py
+python benchmarks/sweeps.py [--rounds N] [--cold] [override …]        overrides as for train.py
 """
 
 import argparse
@@ -12,19 +12,25 @@ import tempfile
 from bench import run
 
 JOBS = 8
+COLD = """import runpy, sys
+from mnist_lightning.sweeps import warm
+warm.CAN_FORK = False
+sys.argv[0] = "train.py"
+runpy.run_path("train.py", run_name="__main__")"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cold", action="store_true", help="also by jobs that import everything anew")
     parser.add_argument("--root", default="../shared/mnist", help="a folder with MNIST/raw")
     parser.add_argument("--epochs", help="not for these jobs: make bench hands it to bench.py too")
     arguments, overrides = parser.parse_known_args()
     root = () if "data=digits" in overrides else (f"data.root={arguments.root}",)
     job = (*root, "trainer.max_epochs=1", *overrides)
-    sweep = ("train.py", "-m", f"seed=range({JOBS})", *job)
     ways = {
         "one after another": (),
+        **({"the same, each job started cold": ()} if arguments.cold else {}),
         "`hydra.launcher.jobs=2`": ("hydra.launcher.jobs=2",),
         "`hydra/launcher=joblib hydra.launcher.n_jobs=2`": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
     }
@@ -33,10 +39,12 @@ def main() -> None:
     for number in range(arguments.rounds):
         for name, launcher in ways.items():
             print(f"round {number + 1}/{arguments.rounds}  {name}", file=sys.stderr)
+            program = ("-c", COLD) if "cold" in name else ("train.py",)
             with tempfile.TemporaryDirectory() as folder:
-                finished = run(*sweep, f"hydra.sweep.dir={folder}/sweep", *launcher)
+                words = ("-m", f"seed=range({JOBS})", f"hydra.sweep.dir={folder}/sweep")
+                finished = run(*program, *words, *job, *launcher)
             seconds[name].append(finished.seconds)
-            if not launcher:
+            if name == next(iter(ways)):
                 costs.append((finished.seconds - sum(job_seconds(finished.output))) / JOBS)
     report(seconds, costs)
 

@@ -74,8 +74,9 @@ class ImageDataModule(LightningDataModule):
         return f"val_size={val_size}: must be from 0 to {images - 1:,}: {self.dataset} has {images:,} images to train"
 
     def setup(self, stage: str | None = None) -> None:
-        if self.splits:
+        if self.splits and (stage != "fit" or "train" in self.splits):
             return
+        self.splits = {}
         self.prepare_data()
         assert self.arrays is not None
         train_images, train_labels, test_images, test_labels = self.arrays
@@ -97,6 +98,10 @@ class ImageDataModule(LightningDataModule):
     def _tensors(self, images: NDArray[np.uint8], labels: NDArray[Any], device: torch.device) -> TensorDataset:
         normalized = normalize(torch.from_numpy(images).to(device), self.mean, self.std)
         return TensorDataset(normalized, torch.from_numpy(labels).to(device))
+
+    def let_go_of_training_images(self) -> None:
+        """Free the memory of the training images, once they have been seen for the last time."""
+        self.splits.pop("train").tensors = ()  # the loaders of a Trainer still hold the data set
 
     def size(self, split: str) -> int:
         """Return the number of images in "train", "val" or "test"."""

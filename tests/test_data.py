@@ -212,3 +212,15 @@ def test_interrupted_download_leaves_nothing(mnist_root: Path, tmp_path: Path, m
         mnist.MNIST(str(tmp_path)).read()
     found, _ = mnist.MNIST(str(tmp_path)).find()
     assert found is None
+
+
+def test_training_images_are_let_go_and_read_again_for_another_fit() -> None:
+    data = digits()
+    kept, loader = data.splits["train"].tensors, data.train_dataloader()
+    data.let_go_of_training_images()
+    assert loader.dataset[:] == (), "a loader would keep them in memory"
+    test = data.splits["test"]
+    data.setup("test")
+    assert data.splits == {"test": test}, "nothing is read again"
+    data.setup("fit")
+    assert all(map(torch.equal, data.splits["train"].tensors, kept))

@@ -95,6 +95,7 @@ class Figures(Callback):
             log.warning(f"figures could not all be drawn: {' '.join(str(error).split())[:300]}")
 
     def draw(self, trainer: Trainer, module: Any) -> None:
+        trainer.datamodule.let_go_of_training_images()  # type: ignore[attr-defined]
         recorder = next(callback for callback in trainer.callbacks if isinstance(callback, Recorder))  # type: ignore[attr-defined]
         epochs = recorder.run.results["epochs"]
         if not trainer.is_global_zero or not epochs:
