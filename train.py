@@ -17,6 +17,7 @@ import hydra
 from omegaconf import DictConfig
 
 from mnist_lightning.config import build, check, compose, length
+from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.processes import check_directory_is_shared
 from mnist_lightning.runs.run import Run, check_free, log
 from mnist_lightning.sweeps.command_line import command_line
@@ -26,7 +27,7 @@ from mnist_lightning.terminal.command import answered
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Check the configuration, open the run directory, and train."""
-    with answered(ends_process=not compose.is_in_process_job()), compose.explained():
+    with answered(ends_process=not compose.is_in_process_job()), explained():
         if run := compose.run_to_resume(config):
             config = compose.the_same(config, run) if config.resume == compose.AUTO else compose.resumed(run)
             length.check_kept(config, run)
@@ -84,6 +85,6 @@ def train(config: DictConfig, run: Run) -> None:
 
 if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what is wrong with a configuration instead of printing it
-    with answered(), compose.explained():
-        sys.argv[1:] = command_line(sys.argv[1:])
+    with answered(), explained():
+        sys.argv[1:] = compose.settings_first(command_line(sys.argv[1:]))
         main()

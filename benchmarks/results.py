@@ -25,7 +25,6 @@ from matplotlib.ticker import StrMethodFormatter
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from mnist_lightning.config import check
-from mnist_lightning.config.compose import CONFIG_FOLDER
 from mnist_lightning.figures.of_run import ACCENT, INK, MUTED, one_chart, save
 from mnist_lightning.runs.experiment import experiment, fingerprint
 
@@ -51,7 +50,7 @@ Runs = Sequence[Mapping[str, Any]]
 
 def settings_of(recipe: str) -> dict[str, Any]:
     """Return the settings that make the recipe, without its seed."""
-    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+    with initialize_config_dir(str(check.CONFIG_FOLDER), version_base="1.3"):
         return experiment(check.plain(compose("config", overrides=[f"experiment={recipe}", "output_dir=RUN"])))
 
 
@@ -192,7 +191,7 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="run nothing, only write the page from what is there")
     options = parser.parse_args()
-    recipes = [recipe for recipe in PUBLIC if (CONFIG_FOLDER / "experiment" / f"{recipe}.yaml").exists()]
+    recipes = [recipe for recipe in PUBLIC if (check.CONFIG_FOLDER / "experiment" / f"{recipe}.yaml").exists()]
     status = 0
     for recipe in [] if options.write else options.recipes or recipes:
         status = status or run_missing(recipe, options.seeds, options.jobs)  # what was stopped is not gone on with here

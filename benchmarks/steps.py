@@ -31,7 +31,7 @@ from bare_lightning import BareModule, Shuffled
 from hand_loop import tensors
 
 import train
-from mnist_lightning.config import build, compose
+from mnist_lightning.config import build, check, compose
 from mnist_lightning.datasets import mnist
 from mnist_lightning.module import Classifier
 from mnist_lightning.networks.cnn import CNN
@@ -71,7 +71,7 @@ def bare_trainer(images: Tensor, labels: Tensor, root: str) -> None:
 
 def this_project(images: Tensor, labels: Tensor, root: str) -> None:
     """With everything on but the figures at its end."""
-    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(compose.CONFIG_FOLDER), version_base="1.3"):
+    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(check.CONFIG_FOLDER), version_base="1.3"):
         words = ["trainer.max_epochs=1", f"trainer.limit_train_batches={STEPS}", "trainer.limit_val_batches=1"]
         words += [f"data.root={Path(root).absolute()}", "~callbacks.figures", f"output_dir={folder}/run"]
         config = hydra_compose("config", overrides=words)

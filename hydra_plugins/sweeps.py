@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_lightning.config import build, compose
 from mnist_lightning.config.check import check_value
+from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.sweeps.sweep import Sweep, is_search, is_sweep
@@ -68,6 +69,9 @@ class GridSweeper(Sweeper):
 
     def __init__(self, params: Mapping[str, Any] | None = None, metric: str = "accuracy") -> None:
         self.params, self.metric = dict(params or {}), metric
+        for group in [key for key, value in self.params.items() if key.isidentifier() and isinstance(value, Mapping)]:
+            settings = flatten(OmegaConf.to_container(OmegaConf.create(self.params.pop(group))))
+            self.params |= {f"{group}.{name}": value for name, value in settings.items()}
         self.composed: dict[tuple, DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -102,6 +106,8 @@ class GridSweeper(Sweeper):
         parsed = parser.parse_overrides([*written, *arguments])
         by_key = {override.get_key_element().lstrip("+"): override for override in parsed}
         if chosen := by_key.pop("sweep", None):
+            if chosen.is_sweep_override():
+                raise UsageError(f"{chosen.input_line}: one sweep at a time")
             self.check_file(str(chosen.value()))
         named = self.config.hydra.sweep.dir
         place = None if named == "." else str(named)
@@ -135,7 +141,7 @@ class GridSweeper(Sweeper):
         config = copy.deepcopy(self.composed[alike])
         for override in plain:
             OmegaConf.update(config, override.key_or_group, override.value())
-        with compose.explained([]):
+        with explained([]):
             build.everything(config)
         return config
 
@@ -158,7 +164,8 @@ class GridSweeper(Sweeper):
     def for_jobs(self) -> list[str]:
         """Return Hydra's own overrides that are meant for the jobs too, as hydra.searchpath=[…]."""
         of_sweep = ("hydra.launcher", "hydra/launcher", "hydra.sweep", "hydra/sweeper", "hydra.mode")
-        return [override for override in self.config.hydra.overrides.hydra if not override.startswith(of_sweep)]
+        words = self.config.hydra.overrides.hydra
+        return [override for override in words if not override.lstrip("+~").startswith(of_sweep)]
 
     def open(self, place: str | None, name: str) -> Sweep:
         """Make or find the directory of the sweep."""

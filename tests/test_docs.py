@@ -12,7 +12,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from test_train import compose_config, fit
 
-from mnist_lightning.config import build, compose
+from mnist_lightning.config import build, check
 
 README = (PROJECT / "README.md").read_text()
 COMMANDS = [
@@ -76,7 +76,7 @@ def test_readme_command_runs(command: str, program: Program, tmp_path: Path) -> 
 
 def check_jobs(*words: str, data: str = "digits") -> None:
     """Check the first job of a sweep's file as the sweep itself does."""
-    with initialize_config_dir(str(compose.CONFIG_FOLDER), version_base="1.3"):
+    with initialize_config_dir(str(check.CONFIG_FOLDER), version_base="1.3"):
         params = hydra_compose("config", overrides=[*words], return_hydra_config=True).hydra.sweeper.params
     first = {key: str(values).partition(",")[0].replace("range(10)", "0") for key, values in params.items()}
     first |= {"data.val_size": "100"} if "data.val_size" in first else {}

@@ -25,6 +25,7 @@ from test_train import compose_config, fit, go_on, read
 
 from mnist_lightning import compare, evaluate, export, predict
 from mnist_lightning.config import build, check, compose
+from mnist_lightning.config.explain import explained
 from mnist_lightning.datasets import mnist
 from mnist_lightning.datasets.folder import Folder
 from mnist_lightning.datasets.source import Source
@@ -324,7 +325,7 @@ def test_packages_are_named_by_pyproject_alone(home: Path, tmp_path: Path, monke
 def test_mistakes_are_answered_before_anything_is_read(overrides: list[str], message: str, home: Path) -> None:
     if overrides == ["data=shapes"]:
         overrides, message = ["data=shapes", "+data.root=x"], "data.root: Shapes takes no root"
-    with pytest.raises(UsageError) as raised, compose.explained(overrides):
+    with pytest.raises(UsageError) as raised, explained(overrides):
         build.everything(compose_of(*overrides))
     assert message in str(raised.value)
 

@@ -23,7 +23,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 import train
-from mnist_lightning.config import build, compose, monitors
+from mnist_lightning.config import build, check, compose, monitors
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
 from mnist_lightning.runs.weights import read_checkpoint, weights_sha256
@@ -35,7 +35,7 @@ FIGURES = (
 
 
 def compose_config(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(compose.CONFIG_FOLDER), version_base="1.3"):
+    with initialize_config_dir(str(check.CONFIG_FOLDER), version_base="1.3"):
         return hydra_compose("config", overrides=list(overrides))
 
 

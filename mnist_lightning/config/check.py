@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_lightning.runs.errors import UsageError, printable
 
 PROJECT = Path(__file__).parents[2]
+CONFIG_FOLDER = PROJECT / "conf"
 KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
     "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
     "data.source": ("mnist_lightning.datasets.source.Source", "mnist_lightning."),
@@ -207,9 +208,10 @@ def check_value(setting: str, value: Any, annotation: Any) -> Any:
         problems = [problem for problem in error.errors() if problem["type"] not in OF_PYTHON]
         if not problems:
             return value
-        raise UsageError(
-            f"{setting}={shown(value)}: {allowed(problems, type(None) in get_args(annotation))}"
-        ) from error
+        must_be = allowed(problems, type(None) in get_args(annotation))
+        is_unquoted = isinstance(value, int | float) and problems[0]["type"] == "string_type"
+        further = f", as in '{setting}=\"{shown(value)}\"'" if is_unquoted else ""
+        raise UsageError(f"{setting}={shown(value)}: {must_be}{further}") from error
     return read if type(read) is type(value) or not isinstance(value, list | dict) else value
 
 

@@ -1,122 +1,44 @@
-"""Hydra's side of a configuration: what was typed, what a run was made with, and what is wrong, in plain words."""
+"""Hydra's side of a configuration: what was typed, and what a run was made with."""
 
 import json
 import re
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.check import NONE, PROJECT, nearest, shown, unknown
+from mnist_lightning.config.check import CONFIG_FOLDER, shown, unknown
+from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import read_settings
 from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun
 
-CONFIG_FOLDER = PROJECT / "conf"
-EXTRAS = {  # further launchers of Hydra's own
-    "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
-    "submitit_slurm": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
-    "submitit_local": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
-}
-OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 CHANGEABLE = ("trainer.", "data.root=", "data.search=")  # in a resumed run
 AUTO = "auto"  # resume=auto: go on where there is a run, else begin it
 OmegaConf.register_new_resolver("short", lambda name: str(name).rpartition(".")[2].lower(), replace=True)
 
 
-@contextmanager
-def explained(words: Sequence[str] | None = None) -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise while they compose a configuration into one message.
-
-    Args:
-        words: what was typed; None: this process's arguments.
-    """
-    words = sys.argv[1:] if words is None else words
-    try:
-        refuse_deletions(words)
-        yield
-    except MissingConfigException as error:
-        raise no_such_option(error) from error
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise explain(error, words) from error
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
-        raise UsageError(f"{error}: a group takes the name of one of its options, as in optimizer=sgd") from error
-
-
-def refuse_deletions(words: Sequence[str]) -> None:
-    """Raise UsageError where a setting is taken away: the class's own default would silently take its place."""
-    for word in words:
-        key = word.partition("=")[0]
-        if key.startswith("~") and not key.startswith(("~callbacks.", "~hydra", "~experiment", "~sweep")):
-            raise UsageError(f"{word}: can't be taken away, only changed: {key[1:]}={NONE.get(key[1:], 'VALUE')}")
-
-
-def no_such_option(error: MissingConfigException) -> UsageError:
-    group, _, option = (error.missing_cfg_file or "").strip("/").rpartition("/")
-    further = set(EXTRAS) if group == "hydra/launcher" else set()
-    if option in further:
-        return UsageError(f"hydra/launcher={option}: is not installed: {EXTRAS[option]}")
-    options = sorted({*(error.options or ()), *further})
-    near = nearest(option, options)
-    guess = f" Did you mean {near}?" if near else ""
-    return UsageError(f"{group}={option}: there is no such option.{guess} There are: {', '.join(options) or 'none'}")
-
-
-def explain(error: Exception, words: Sequence[str]) -> UsageError:
-    """Return Hydra's message in the words of this project where it is about a name, else on one line."""
-    message = " ".join(str(error).split())
-    if match := re.search(r"Could not override '([^'@]+)", message):
-        key = match[1].strip("+~/")
-        value = next((word.partition("=")[2] for word in words if word.partition("=")[0].strip("+~") == key), None)
-        with suppress(yaml.YAMLError):
-            value = yaml.safe_load(value or "null")
-        if key.startswith("hydra."):
-            return unknown(key, value, OF_HYDRA)
-        group = key.partition(".")[0]
-        option, known = names_beside(group if "." in key else "", words)
-        further = f" Another argument of {option} is added by +{group}.NAME=VALUE." if option else ""
-        return unknown(key, value, known, further)
-    if isinstance(error, OverrideParseException):
-        written = "Settings are written key=value, as in trainer.max_epochs=10"
-        return UsageError(f"{error.override}: not understood. {written}")
-    return UsageError(message)
-
-
-def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the class that was chosen for `group`, and the names of its settings; for "" all names there are."""
-    chosen = [word for word in words if re.fullmatch(r"[a-z_/]+=[\w/.-]+", word) and not word.startswith("resume=")]
-    options = get_args_parser().parse_known_args(list(words))[0]
-    folder = Path(options.config_dir).absolute() if options.config_dir else None
-    GlobalHydra.instance().clear()
-    for attempt in (chosen, []):  # the word that was wrong may be one of those
-        searched = [f"hydra.searchpath=[file://{folder}]"] if folder else []
-        try:
-            with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-                config = compose("config", overrides=[*searched, *attempt])
-            break
-        except (HydraException, OmegaConfBaseException):
-            continue
-    flat = flatten(OmegaConf.to_container(config))
-    names = [*map(str, config), "experiment", "sweep", *flat]
-    of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
-    option = flat[group].rpartition(".")[2] if isinstance(flat.get(group), str) else None
-    return option, of_group or list(dict.fromkeys(names))
+def settings_first(arguments: Sequence[str]) -> list[str]:
+    """Return the settings, then the options, where options stand between settings: Hydra takes none there."""
+    parser = get_args_parser()
+    if not parser.parse_known_args(list(arguments))[1]:
+        return [*arguments]
+    options, unknown = parser.parse_known_intermixed_args(list(arguments))
+    rest = [*arguments]
+    if unknown:  # Hydra says that there are no such options
+        return rest
+    for word in options.overrides:
+        rest.remove(word)
+    return [*options.overrides, *rest]
 
 
 def run_to_resume(config: DictConfig) -> Run | None:

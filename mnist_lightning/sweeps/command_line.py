@@ -16,6 +16,7 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     words, sweep = [], None
     for word in arguments:
         key, _, value = word.partition("=")
+        value = value.strip("'\"") if key == "resume" else value
         if key in ("resume", "output_dir", "hydra.sweep.dir") and value and not value.startswith(("'", '"')):
             word = f"{key}={quoted(value)}"
         if key == "resume" and is_sweep(value):

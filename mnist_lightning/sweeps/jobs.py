@@ -104,7 +104,8 @@ def run_side_by_side(
             while True:
                 for directory, overrides in islice(waiting, len(free)):
                     with signals_put_off():
-                        running.append(Process(directory, [*flags, *overrides], free.pop(0), slots))
+                        words = [*flags, *overrides, "hydra.mode=RUN"]  # whatever the configuration says
+                        running.append(Process(directory, words, free.pop(0), slots))
                 if not running:
                     break
                 time.sleep(POLL_SECONDS)

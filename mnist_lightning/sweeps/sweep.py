@@ -133,16 +133,16 @@ class Sweep:
             error.args = (f"{error}. Go on with the rest of the sweep: {resume_command(self.directory)}",)
 
     def plan(self, overrides: Sequence[Sequence[str]]) -> list[Job]:
-        """Return one job for each different list of overrides: the one that is there already, or a new one."""
-        there = {tuple(job.overrides): job for job in self.jobs}
-        wanted = {tuple(one): as_mapping(one) for one in overrides}
-        counts = Counter(item for settings in wanted.values() for item in settings.items())
-        for one, settings in wanted.items():
-            if one not in there:
-                varied = {key: value for key, value in settings.items() if counts[key, value] < len(wanted)}
-                there[one] = self.add(list(one), varied)
+        """Return one job for each different set of overrides: the one that is there already, or a new one."""
+        there = {frozenset(job.overrides): job for job in self.jobs}
+        wanted = {frozenset(one): (one, as_mapping(one)) for one in overrides}  # in whatever order they were typed
+        counts = Counter(item for _, settings in wanted.values() for item in settings.items())
+        for key, (one, settings) in wanted.items():
+            if key not in there:
+                varied = {name: value for name, value in settings.items() if counts[name, value] < len(wanted)}
+                there[key] = self.add(list(one), varied)
         self.save()
-        return [there[one] for one in wanted]
+        return [there[key] for key in wanted]
 
     def add(self, overrides: list[str], varied: Mapping[str, str], number: int | None = None) -> Job:
         """Add a job, named by its number, else the next one, and what is `varied`."""

@@ -17,8 +17,9 @@ from hydra import initialize_config_dir
 from lightning.pytorch import Trainer
 from omegaconf import OmegaConf
 
-from mnist_lightning.config import build, compose
+from mnist_lightning.config import build
 from mnist_lightning.config import check as checks
+from mnist_lightning.config.explain import EXTRAS, explained
 from mnist_lightning.runs.errors import Interrupted, UsageError
 
 CONF = PROJECT / "conf"
@@ -26,7 +27,7 @@ GROUP_FILES = sorted(path for path in CONF.glob("*/*.yaml"))
 
 
 def check(*overrides: str, folder: Path = CONF) -> None:
-    with compose.explained(overrides), initialize_config_dir(str(folder), version_base="1.3"):
+    with explained(overrides), initialize_config_dir(str(folder), version_base="1.3"):
         build.everything(hydra_compose("config", overrides=list(overrides)))
 
 
@@ -318,7 +319,7 @@ def test_a_misspelt_name_is_answered_without_torch(program: Program) -> None:
 
 def test_extras_that_are_named_are_the_projects_own() -> None:
     extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for option, install in compose.EXTRAS.items():
+    for option, install in EXTRAS.items():
         [requirement] = extras[option.partition("_")[0].replace("submitit", "slurm")]
         assert f"'{requirement}'" in install
     assert f"'{extras['wandb'][0]}'" in build.EXTRAS["WandbLogger"]

@@ -246,6 +246,7 @@ def test_job_names_say_what_was_varied() -> None:
         (["-m", "seed=0,1", "output_dir=x"], "output_dir: the jobs of a sweep stand in its own directory"),
         (["-m", "seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: must be at least 1"),
         (["-m", "seed=0,1", "resume=nowhere"], "resume=nowhere: not a sweep"),
+        (["-m", "sweep=seeds,lr_batch"], "sweep=seeds,lr_batch: one sweep at a time"),
         (["sweep=seed"], "sweep=seed: there is no such option. Did you mean seeds?"),
         (["sweep=search", "data.val_size=0"], "data.val_size=0: a search compares by held-out images"),
     ],
@@ -619,3 +620,28 @@ def test_a_job_that_was_told_to_stop_has_not_failed(
         job.send(signal.SIGTERM)
     assert job.close()["status"] == status
     assert job.directory.exists() != is_told
+
+
+def test_an_experiment_file_can_be_a_sweep(program: Program, tmp_path: Path) -> None:
+    """Hydra's documented way. Its jobs are runs. A + before a launcher's setting, or another order, changes none."""
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    (tmp_path / "own" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2', optimizer: {lr: 0.2}}}}\n"
+        "trainer: {max_epochs: 1}\n"
+    )
+    place = "hydra.sweep.dir=sweep"
+    ended = program(
+        "train.py", "data=digits", "--config-dir", "own", "experiment=mine", "++hydra.launcher.jobs=2", place
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    runs = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("sweep/*/results.json"))]
+    assert [(run["status"], run["seed"], run["experiment"]) for run in runs] == [
+        ("finished", seed, "mine") for seed in (1, 2)
+    ]
+    assert {yaml.safe_load(path.read_text())["optimizer"]["lr"] for path in tmp_path.glob("sweep/*/config.yaml")} == {
+        0.2
+    }
+    again = program(
+        "train.py", "experiment=mine", "data=digits", place, "--config-dir", "own", "++hydra.launcher.jobs=1"
+    )
+    assert "2 jobs, 2 of them done already" in again.stdout

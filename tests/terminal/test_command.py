@@ -20,7 +20,7 @@ from mnist_lightning.runs.errors import RunError, printable
 IN_A_LIBRARY = """
 import os, signal
 from omegaconf.errors import OmegaConfBaseException
-from mnist_lightning.config.compose import explained
+from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.terminal.command import answered
 

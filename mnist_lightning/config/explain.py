@@ -1,0 +1,145 @@
+"""What is wrong with a configuration that Hydra could not compose, in one message that says what to type."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_lightning.config.check import CONFIG_FOLDER, NONE, nearest, unknown
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.experiment import flatten
+
+EXTRAS = {  # further launchers of Hydra's own
+    "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
+    "submitit_slurm": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
+    "submitit_local": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
+}
+OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
+OF_FLAGS = r"flags? |can be specified|does not exist!|subcommand|completion plugin"  # Hydra's ValueErrors about them
+
+
+@contextmanager
+def explained(words: Sequence[str] | None = None) -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise while they compose a configuration into one message.
+
+    Args:
+        words: what was typed; None: this process's arguments.
+    """
+    words = sys.argv[1:] if words is None else words
+    try:
+        refuse_deletions(words)
+        yield
+    except MissingConfigException as error:
+        raise no_such_option(error) from error
+    except OverrideParseException as error:
+        raise not_understood(error) from error
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise explain(error, words) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"a configuration file is not written in UTF-8: {error}") from error
+    except ValueError as error:
+        if "Config group override" in str(error):
+            raise UsageError(f"{error}: a group takes the name of one of its options, as in optimizer=sgd") from error
+        if not re.search(OF_FLAGS, str(error)):
+            raise
+        raise UsageError(one_line(error)) from error
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def refuse_deletions(words: Sequence[str]) -> None:
+    """Raise UsageError where a setting is taken away: the class's own default would silently take its place."""
+    for word in words:
+        key = word.partition("=")[0]
+        if key.startswith("~") and not key.startswith(("~callbacks.", "~hydra", "~experiment", "~sweep")):
+            raise UsageError(f"{word}: can't be taken away, only changed: {key[1:]}={NONE.get(key[1:], 'VALUE')}")
+
+
+def no_such_option(error: MissingConfigException) -> UsageError:
+    group, _, option = (error.missing_cfg_file or "").lstrip("/").rpartition("/")
+    if not group:
+        folders = re.findall(r"path=file://(\S+)", str(error))
+        where = f" There is none in {' or '.join(folders)}." if folders else ""
+        return UsageError(f"{one_line(error).partition(' Config search path')[0]}{where}")
+    further = set(EXTRAS) if group == "hydra/launcher" else set()
+    if option in further:
+        return UsageError(f"hydra/launcher={option}: is not installed: {EXTRAS[option]}")
+    options = sorted({*(error.options or ()), *further})
+    near = nearest(option, options)
+    guess = f" Did you mean {near}?" if near else ""
+    return UsageError(f"{group}={option}: there is no such option.{guess} There are: {', '.join(options) or 'none'}")
+
+
+def not_understood(error: OverrideParseException) -> UsageError:
+    """Return where Hydra's grammar ends in what was typed, and how the value is quoted."""
+    word, message = error.override, str(error)
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        return UsageError(f"{word}: not understood. Settings are written key=value, as in trainer.max_epochs=10")
+    if error.__cause__:
+        return UsageError(f"{word}: {one_line(error.__cause__)}")
+    place = re.search(r"^\w+: (.*)\n( *)\^", message)  # a mark below what was typed
+    unexpected = re.search(r"'([^']+)'", message)
+    found = place[1][len(place[2]) - place.start(1) :][:1] if place else unexpected[1] if unexpected else ""
+    if "<EOF>" in found or not found:
+        return UsageError(f"{word}: ends before its value is complete")
+    quoted = "'…'" if '"' in value else f"'{key}=\"{value}\"'"
+    return UsageError(f"{word}: Hydra reads {found} only in quotes, and the shell takes a pair of its own: {quoted}")
+
+
+def explain(error: Exception, words: Sequence[str]) -> UsageError:
+    """Return Hydra's message in the words of this project where it is about a name, else its cause, on one line."""
+    message = one_line(error)
+    if match := re.search(r"Could not override '([^']+)'", message):
+        key, _, place = match[1].strip("+~/").partition("@")
+        value = next((word.partition("=")[2] for word in words if word.partition("=")[0].strip("+~") == key), None)
+        folder, _, group = key.rpartition("/")
+        if folder in ("experiment", "sweep"):
+            return UsageError(f"override {group}: in a file of conf/{folder} it needs a slash: override /{group}")
+        if place:
+            return UsageError(f"{match[1]}: a group has its one place here, as in {key}=NAME")
+        with suppress(yaml.YAMLError):
+            value = yaml.safe_load(value or "null")
+        if key.startswith("hydra."):
+            return unknown(key, value, OF_HYDRA, f" Another one of Hydra's that is not there yet: +{key}=VALUE.")
+        group = key.partition(".")[0]
+        option, known = names_beside(group if "." in key else "", words)
+        if key in known:
+            return UsageError(f"override /{key}: no file can say it; type {key}=NAME")
+        further = f" Another argument of {option} is added by +{group}.NAME=VALUE." if option else ""
+        return unknown(key, value, known, further)
+    if (match := re.match(r"Error merging override (.+)", message)) and error.__cause__:
+        return UsageError(f"{match[1]}: {str(error.__cause__).partition(chr(10))[0]}")
+    return UsageError(message)
+
+
+def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the class that was chosen for `group`, and the names of its settings; for "" all names there are."""
+    chosen = [word for word in words if re.fullmatch(r"[a-z_/]+=[\w/.-]+", word) and not word.startswith("resume=")]
+    options = get_args_parser().parse_known_args(list(words))[0]
+    folder = Path(options.config_dir).absolute() if options.config_dir else None
+    GlobalHydra.instance().clear()
+    for attempt in (chosen, []):  # the word that was wrong may be one of those
+        searched = [f"hydra.searchpath=[file://{folder}]"] if folder else []
+        try:
+            with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+                config = compose("config", overrides=[*searched, *attempt])
+            break
+        except (HydraException, OmegaConfBaseException):
+            continue
+    flat = flatten(OmegaConf.to_container(config))
+    names = [*map(str, config), "experiment", "sweep", *flat]
+    of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
+    option = flat[group].rpartition(".")[2] if isinstance(flat.get(group), str) else None
+    return option, of_group or list(dict.fromkeys(names))
