@@ -85,6 +85,7 @@ def train(config: DictConfig, run: Run) -> None:
 
 if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what is wrong with a configuration instead of printing it
-    with answered(), explained():
-        sys.argv[1:] = compose.settings_first(command_line(sys.argv[1:]))
-        main()
+    with answered():
+        sys.argv[1:] = compose.as_meant(command_line(sys.argv[1:]))
+        with explained():
+            main()

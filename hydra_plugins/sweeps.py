@@ -41,6 +41,8 @@ class ProcessLauncher(Launcher):
         from mnist_lightning.sweeps import warm
 
         check_count("hydra.launcher.jobs", self.jobs, least=1)
+        if not str(config.hydra.sweeper._target_).startswith(__name__):
+            raise UsageError("hydra/sweeper: another sweeper's jobs take another launcher too: hydra/launcher=basic")
         warm.begin()
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
 
@@ -86,6 +88,9 @@ class GridSweeper(Sweeper):
         self.launcher()  # says what is wrong with it before anything is made
         [combinations] = BasicSweeper.split_arguments(overrides, None)
         jobs = [[*combination, *self.for_jobs()] for combination in combinations]
+        if not jobs:
+            swept = (one for one in overrides if one.is_sweep_override() and not [*one.sweep_string_iterator()])
+            raise UsageError(f"{next(swept).input_line}: is no value at all, so that there is no job")
         names = {self.compose(job).name for job in jobs}
         with self.open(place, names.pop() if len(names) == 1 else self.config.name) as sweep:
             wanted = sweep.plan(jobs)

@@ -18,6 +18,7 @@ def command_line(arguments: Sequence[str]) -> list[str]:
         key, _, value = word.partition("=")
         value = value.strip("'\"") if key == "resume" else value
         if key in ("resume", "output_dir", "hydra.sweep.dir") and value and not value.startswith(("'", '"')):
+            value = str(Path(value).expanduser()) if value.startswith("~") else value  # the shell does not everywhere
             word = f"{key}={quoted(value)}"
         if key == "resume" and is_sweep(value):
             sweep = value

@@ -6,10 +6,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from mnist_lightning.config.check import CONFIG_FOLDER
-from mnist_lightning.config.compose import settings_first
+from mnist_lightning.config.compose import as_meant
 from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.sweeps.sweep import Sweep
+from mnist_lightning.sweeps.command_line import command_line
+from mnist_lightning.sweeps.sweep import Sweep, quoted
 
 IN_QUOTES = "only in quotes, and the shell takes a pair of its own"
 
@@ -81,9 +82,35 @@ def test_options_may_stand_between_settings() -> None:
     """Hydra's own parser takes none between two of them."""
     words = ["seed=1", "--config-dir", "own", "model=mine", "-m", "data.root=--x", "name=own"]
     settings = ["seed=1", "model=mine", "data.root=--x", "name=own"]
-    assert settings_first(words) == [*settings, "--config-dir", "own", "-m"]
+    assert as_meant(words) == [*settings, "--config-dir", "own", "-m"]
     for words in (["-m", "seed=1", "model=mine"], ["seed=1", "--nonsense", "model=mine"], ["seed=1", "--info", "-m"]):
-        assert settings_first(words) == words
+        assert as_meant(words) == words
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("~logger", ["logger=none"]),
+        ("logger=null", ["logger=none"]),
+        ("~callbacks", ["callbacks=none"]),
+        ("~scheduler", ["scheduler=constant"]),
+        ("experiment=null", []),
+        ("+experiment=fast", ["experiment=fast"]),
+        ("~callbacks.figures", ["~callbacks.figures"]),
+        ("~optimizer", ["~optimizer"]),
+    ],
+)
+def test_what_templates_teach_is_taken(typed: str, meant: list[str]) -> None:
+    assert as_meant([typed]) == meant
+
+
+def test_directories_named_as_elsewhere_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"hydra.run.dir=x: a run's directory is output_dir=DIR"):
+        as_meant(["hydra.run.dir=x"])
+    with pytest.raises(UsageError, match=r"hydra.sweep.subdir=.*: the directories of jobs are named by their number"):
+        as_meant(["hydra.sweep.subdir=${hydra.job.num}"])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command_line(["output_dir=~/run"]) == [f"output_dir={quoted(str(tmp_path / 'run'))}"]
 
 
 def test_the_same_jobs_in_whatever_order_they_are_typed(tmp_path: Path) -> None:

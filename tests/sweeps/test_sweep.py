@@ -246,6 +246,8 @@ def test_job_names_say_what_was_varied() -> None:
         (["-m", "seed=0,1", "output_dir=x"], "output_dir: the jobs of a sweep stand in its own directory"),
         (["-m", "seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: must be at least 1"),
         (["-m", "seed=0,1", "resume=nowhere"], "resume=nowhere: not a sweep"),
+        (["-m", "seed=range(0)"], "seed=range(0): is no value at all, so that there is no job"),
+        (["-m", "seed=0,1", "hydra/sweeper=basic"], "hydra/sweeper: another sweeper's jobs take another launcher too"),
         (["-m", "sweep=seeds,lr_batch"], "sweep=seeds,lr_batch: one sweep at a time"),
         (["sweep=seed"], "sweep=seed: there is no such option. Did you mean seeds?"),
         (["sweep=search", "data.val_size=0"], "data.val_size=0: a search compares by held-out images"),
