@@ -24,7 +24,7 @@ from test_docs import check_jobs
 from test_train import compose_config, fit, go_on, read
 
 from mnist_lightning import compare, evaluate, export, predict
-from mnist_lightning.config import build, check, compose
+from mnist_lightning.config import build, check, compose, explain
 from mnist_lightning.config.explain import explained
 from mnist_lightning.datasets import mnist
 from mnist_lightning.datasets.folder import Folder
@@ -92,7 +92,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (home / "conf" / "model" / f"{name}.yaml").write_text(f"_target_: mynets.networks.{target}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "PROJECT", home)
-        patch.setattr(compose, "CONFIG_FOLDER", home / "conf")
+        for module in (check, compose, explain):
+            patch.setattr(module, "CONFIG_FOLDER", home / "conf")
         patch.setattr(sys, "path", [*sys.path])
         check.own_packages.cache_clear()
         yield home

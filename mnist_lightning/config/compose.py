@@ -1,6 +1,7 @@
 """Hydra's side of a configuration: what was typed, and what a run was made with."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def word_as_meant(word: str) -> str | None:
         return f"{group}={NONE[group]}"
     if group in ("experiment", "sweep"):
         return None if is_empty else f"{group}={value}"
-    if key in INSTEAD:
+    if key in INSTEAD and "LOCAL_RANK" not in os.environ:  # Lightning tells the processes that it starts hydra.run.dir
         raise UsageError(f"{word}: {INSTEAD[key]}")
     return word
 

@@ -96,6 +96,7 @@ TWO_AT_ONCE = """
 import os, signal
 from mnist_lightning.terminal.command import answered
 both = [signal.SIGHUP, signal.SIGINT]
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 with answered():
     signal.pthread_sigmask(signal.SIG_BLOCK, both)
     for number in both:
