@@ -75,7 +75,7 @@ def photo(
 ) -> Grey:
     """Return a photograph of a digit on a sheet, dark ink on light paper with a little grain, by a `light` of 0 to 1.
 
-    The ink, enlarged 7 to 12 times or by `scale` and changed by `pen`, is 15 % away from the borders where it can be.
+    The ink, enlarged 7 to 12 times or by `scale` and changed by `pen`, is 15% away from the borders where it can be.
     The picture is of `size` (H, W), or of the ink's where that is larger.
     """
     ink = enlarged(digit, random, scale or int(random.integers(7, 13)))
@@ -112,7 +112,7 @@ def shadow(random: Random, darkest: float, width: int) -> Share:
 
 
 def lines(random: Random, both: bool) -> Share:
-    """Return paper with lines 1 or 2 pixels wide that are 30 % darker: ruled, or squared where `both` ways."""
+    """Return paper with lines 1 or 2 pixels wide that are 30% darker: ruled, or squared where `both` ways."""
     step, width, angle = random.uniform(25, 50), random.integers(1, 3), random.uniform(-0.05, 0.05)
     ways = (angle, angle + np.pi / 2) if both else (angle + np.pi / 2,)
     return 1 - 0.3 * np.any([away(random, way) % step < width for way in ways], axis=0)
@@ -136,8 +136,8 @@ KINDS: dict[str, Callable[[Grey, Random], Grey]] = {
     "vignette, 0.8": lambda digit, random: photo(digit, random, 1 - 0.8 * CORNERS),
     "dark table on 1 side": lambda digit, random: on_table(photo(digit, random), random, 1),
     "dark table on 4 sides": lambda digit, random: on_table(photo(digit, random), random, 4),
-    "ruled paper, 30 %": lambda digit, random: photo(digit, random, lines(random, both=False)),
-    "squared paper, 30 %": lambda digit, random: photo(digit, random, lines(random, both=True)),
+    "ruled paper, 30%": lambda digit, random: photo(digit, random, lines(random, both=False)),
+    "squared paper, 30%": lambda digit, random: photo(digit, random, lines(random, both=True)),
     "thin pen in 1600×1200": lambda digit, random: photo(digit, random, scale=9, size=(1200, 1600), pen=thin),
     "1/12 of 1600×1200": lambda digit, random: photo(digit, random, scale=5, size=(1200, 1600)),
     "tight crop": lambda digit, random: photo(digit, random, size=(0, 0)),

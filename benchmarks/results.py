@@ -31,14 +31,14 @@ from mnist_lightning.runs.experiment import experiment, fingerprint
 PROJECT = Path(__file__).parent.parent
 STORED, PAGE = PROJECT / "docs" / "results", PROJECT / "docs" / "results.md"
 PUBLIC = {  # the public figure that each stands against; nearly all are single runs, chosen by the test set
-    "tutorial": "98 % (the tutorial)",
+    "tutorial": "98% (the tutorial)",
     "tuned": "none found for this network",
     "hands": "none found",
-    "compact": "99.57 %, 8,172 parameters, one run (dine1717/ERA2)",
-    "fast": "99.04 ± 0.07 %, 0.76 s on a GTX 1660 Ti, 215,194 parameters (tuomaso/train_mnist_fast)",
-    "tiny": "99.1 %, 1,936 parameters (ruslangrimov/mnist-minimal-model); 99.03 %, 697, the best of some 700",
-    "best": "99.83 %, 300 epochs (AdamByerly/BMCNNwHFCs); 99.72 %, 310,000 parameters (Coderx7/SimpleNet)",
-    "ensemble": "99.91 and 99.87 %, nine and three networks, chosen by the test set (ansh941/MnistSimpleCNN)",
+    "compact": "99.57%, 8,172 parameters, one run (dine1717/ERA2)",
+    "fast": "99.04 ± 0.07%, 0.76 s on a GTX 1660 Ti, 215,194 parameters (tuomaso/train_mnist_fast)",
+    "tiny": "99.1%, 1,936 parameters (ruslangrimov/mnist-minimal-model); 99.03%, 697, the best of some 700",
+    "best": "99.83%, 300 epochs (AdamByerly/BMCNNwHFCs); 99.72%, 310,000 parameters (Coderx7/SimpleNet)",
+    "ensemble": "99.91 and 99.87%, nine and three networks, chosen by the test set (ansh941/MnistSimpleCNN)",
 }
 ALONE = ("fast", "best")  # their time is what is claimed: one at a time, with all cores
 MEMBERS = [range(5), range(5, 10)]  # of `best`, by their seeds: fixed before any was trained
@@ -115,10 +115,10 @@ def average_members() -> None:
 
 
 def claim(runs: Runs, key: str = "accuracy") -> str:
-    """Return mean ± sd and n of the test accuracies: "99.25 ± 0.05 % (n = 10)"."""
+    """Return mean ± sd and n of the test accuracies: "99.25 ± 0.05% (n = 10)"."""
     values = [100 * run["test"][key] for run in runs]
     deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{deviation} % (n = {len(values)})"
+    return f"{statistics.mean(values):.2f}{deviation}% (n = {len(values)})"
 
 
 def row(recipe: str, runs: Runs) -> str:
@@ -161,7 +161,7 @@ def others_row(recipe: str, runs: Runs) -> str:
     """Return what a recipe reads of other people's digits."""
     errors = statistics.mean(run["others_digits_errors"] for run in runs)
     corrupted = statistics.mean(100 * run["corrupted_accuracy"] for run in runs)
-    return f"| {recipe} | {errors:.1f} | {corrupted:.2f} % |"
+    return f"| {recipe} | {errors:.1f} | {corrupted:.2f}% |"
 
 
 def chart(known: Mapping[str, Runs], key: str, across: str, public: Mapping[str, tuple[float, float]]) -> Figure:

@@ -2,8 +2,8 @@
 
 import argparse
 import os
+import shlex
 import sys
-import textwrap
 from collections.abc import Sequence
 from operator import methodcaller
 from pathlib import Path
@@ -25,15 +25,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def show(places: Sequence[Path], into: Path | None = None, metric: str = "accuracy") -> None:
-    """Print the table of all runs below `places`, ranked by a metric, and write it into a directory."""
+def show(places: Sequence[Path], into: Path | None = None, metric: str = "accuracy", logs: bool = False) -> None:
+    """Print the table of all runs below `places`, ranked by a metric, and write it into a directory.
+
+    Each failure is a line above it; with `logs`, the ends of their logs too.
+    """
     board = Leaderboard(find(places), metric)
     if board.remarks:
         say("\n".join(["", *board.remarks]))
+    if board.logs:
+        words = shlex.join(["python", "-m", "mnist_lightning.compare", *map(str, places), "--logs"])
+        say("\n".join(board.logs) if logs else f"Their logs: {words}")
     if len(board.rows):
         print_table(board)
-    width = CONSOLE.width if CONSOLE.is_terminal else sys.maxsize
-    say("\n".join(textwrap.fill(note, width) for note in board.notes))
+    say("\n".join(board.notes))
     if into:
         say(f"\nwritten to {into}: {', '.join(write(board, into))}")
 
@@ -51,7 +56,7 @@ def print_table(board: Leaderboard) -> None:
     say("")
     say(table)
     directories = cells.iloc[:, 0].replace("", "–").str.rjust(len(str(len(cells)))) + "  " + cells.iloc[:, -1]
-    say("" if columns is cells else "\n".join(["", *directories, ""]))
+    say("" if columns is cells else "\n".join(["", *directories, ""]), is_prose=False)
 
 
 def as_table(cells: "pd.DataFrame", board: Leaderboard) -> Table:
@@ -98,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, metavar="DIR", help=files)
     metric = "what ranks, by its name in results.json: accuracy, loss, or a further number (default: %(default)s)"
     parser.add_argument("--metric", default="accuracy", help=metric)
+    parser.add_argument("--logs", action="store_true", help="show the ends of the logs of runs that failed")
     options = parser.parse_args(arguments)
     into = options.write
     if into is None and len(options.places) == 1 and is_sweep(options.places[0]):
@@ -105,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not os.access(into, os.W_OK):
             say(f"{into} is read-only: no leaderboard.csv is written")
             into = None
-    show(options.places, into, options.metric)
+    show(options.places, into, options.metric, options.logs)
     return 0
 
 

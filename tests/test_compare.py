@@ -167,16 +167,19 @@ def test_every_status_is_named(tmp_path: Path) -> None:
     assert f"- {tmp_path}/failed: failed: oops\n" in board.markdown()
 
 
-def test_the_end_of_a_failed_runs_log_is_shown_before_the_table(
+def test_a_failed_run_is_one_line_above_the_table_and_its_log_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_run(tmp_path / "good")
     failed = make_run(tmp_path / "failed", None, status="failed", config=lr(0.3), error="'x'")
     (failed / "train.log").write_text("Traceback (most recent call last):\n  File …\nKeyError:  'x'\n\n")
     compare.main([str(tmp_path)])
-    assert capsys.readouterr().out.startswith(
-        f"\n{failed}: failed: 'x'\n    {failed}/train.log ends: KeyError: 'x'\n\nrank  lr "
-    )
+    command = f"python -m mnist_lightning.compare {tmp_path} --logs"
+    assert capsys.readouterr().out.startswith(f"\n{failed}: failed: 'x'\nTheir logs: {command}\n\nrank  lr ")
+    compare.main([str(tmp_path), "--logs"])
+    log = ["Traceback (most recent call last):", "  File …", "KeyError:  'x'"]
+    ends = "\n    ".join([f"{failed}/train.log ends:", *log])
+    assert capsys.readouterr().out.startswith(f"\n{failed}: failed: 'x'\n{ends}\n\nrank  lr ")
 
 
 def test_a_run_without_configuration_is_named(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
         color=INK, fontsize=12, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
     axes.annotate(
-        f"{percent[-1]:.2f} %", (1, percent[-1]), xytext=(5, 0), textcoords="offset points", color=ACCENT,
+        f"{percent[-1]:.2f}%", (1, percent[-1]), xytext=(5, 0), textcoords="offset points", color=ACCENT,
         fontsize=11, va="center", xycoords=axes.get_yaxis_transform(), annotation_clip=False,
     )  # fmt: skip
     margin = max(0.15 * np.ptp(percent), 0.1)

@@ -111,8 +111,14 @@ class Leaderboard:
         """A line for each run without a result, each job that has not been run yet, and what can't be read."""
         is_unfinished = ~self.found.runs["status"].isin(["finished", "pruned"])
         ended = self.found.runs.loc[is_unfinished, ["directory", "status", "error"]].itertuples(index=False, name=None)
-        lines = [": ".join(filter(None, run)) + log_end(Path(run[0]), run[1]) for run in ended]
+        lines = [": ".join(filter(None, run)) for run in ended]
         return [*lines, *(f"{directory}: not run yet" for directory in self.found.waiting), *self.found.skipped]
+
+    @property
+    def logs(self) -> list[str]:
+        """The end of the log of each run that failed or was killed."""
+        failed = self.found.runs.loc[self.found.runs["status"].isin(["failed", "killed"]), "directory"]
+        return [end for directory in failed if (end := log_end(Path(directory)))]
 
     def settings(self, digits: int = 4) -> "pd.DataFrame":
         """Return the settings of each row as texts, by their short names."""
@@ -221,13 +227,12 @@ def counted(statuses: "pd.Series") -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items()) if len(counts) > 1 else counts.index[0]
 
 
-def log_end(directory: Path, status: str) -> str:
-    """Return on a line of its own where the log of a failed run is, and its last line."""
+def log_end(directory: Path, lines: int = 12) -> str:
+    """Return where the log of a run is, and its last lines; nothing where there is none."""
     log = directory / "train.log"
-    if status in ("failed", "killed"):
-        with suppress(FileNotFoundError, UsageError):
-            lines = read_end(log, most=10_000).split("\n")
-            return f"\n    {log} ends: {' '.join(next(filter(str.strip, reversed(lines)), '').split())}"
+    with suppress(FileNotFoundError, UsageError):
+        end = [line for line in read_end(log, most=10_000).split("\n") if line.strip()]
+        return "\n    ".join([f"{log} ends:", *end[-lines:]])
     return ""
 
 

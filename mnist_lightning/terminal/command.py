@@ -3,8 +3,10 @@
 import argparse
 import os
 import re
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,7 +93,22 @@ def say(error: object) -> None:
     if folder == "mnist_lightning":
         name = f"python -m {folder}.{program.stem}"
     if processes.is_first_of_machine():
-        print(f"{name}:", printable(str(error), keep="\n"), file=sys.stderr)
+        text = f"{name}: {printable(str(error), keep=chr(10))}"
+        width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else sys.maxsize
+        print(wrapped(text, width), file=sys.stderr)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break lines longer than a terminal between words; a command stays whole, on a line of its own."""
+    lines = []
+    for line in text.split("\n"):
+        if len(line) <= width:
+            lines.append(line)
+            continue
+        words, python, command = line.partition("python ")
+        lines += textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        lines += [f"    {python}{command}"] if python else []
+    return "\n".join(lines)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +13,20 @@ from rich.console import Console, RenderableType
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.processes import is_main_process
 from mnist_lightning.runs.run import Run, resume_command
+from mnist_lightning.terminal.command import wrapped
+from mnist_lightning.terminal.epochs import shown
 
 CONSOLE = Console()
 
 
-def say(what: RenderableType, style: str | None = None) -> None:
-    """Print a line for a person, as it is, or a table; what nobody reads any more is dropped, and the work goes on."""
-    what = printable(what, keep="\n") if isinstance(what, str) else what
+def say(what: RenderableType, style: str | None = None, is_prose: bool = True) -> None:
+    """Print a text for a person, prose broken between words, or a table.
+
+    What nobody reads any more is dropped, and the work goes on.
+    """
+    if isinstance(what, str):
+        width = CONSOLE.width if CONSOLE.is_terminal and is_prose else sys.maxsize
+        what = wrapped(printable(what, keep="\n"), width)
     try:
         CONSOLE.print(what, style=style, markup=False, highlight=False, soft_wrap=True)
     except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
@@ -58,9 +66,19 @@ def set_up() -> None:
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
 
 
-def shown(name: str, number: float) -> str:
-    """Return a measure as it is read: an accuracy in percent."""
-    return f"{number:.2%}" if name.endswith("accuracy") else f"{number:.4f}"
+def clock(seconds: float) -> str:
+    """Return a time as a clock shows it: "1:32" of minutes, "2:01:32" of hours."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def reached(results: Mapping[str, Any] | None) -> str:
+    """Return the accuracy after the latest epoch, of the held-out images where there are any."""
+    latest = results["epochs"][-1] if results and results["epochs"] else {}
+    for stage in ("val", "test"):
+        if latest.get(f"{stage}_accuracy") is not None:
+            return f"{stage} accuracy {latest[f'{stage}_accuracy']:.2%}"
+    return ""
 
 
 def opening(run: Run) -> str:
@@ -68,17 +86,23 @@ def opening(run: Run) -> str:
     results = run.results
     held_out = f", {results['val_size']:,} held out" if results["val_size"] else ""
     devices = f"{results['devices']} × " if results["devices"] > 1 else ""
-    notes = "".join(f"{note}\n" for note in run.notes())
+    notes = run.notes()
+    if run.checkpoint and (epochs := results["epochs"]):
+        notes.insert(0, f"resumed after epoch {epochs[-1]['epoch']}: {reached(results)}")
     number = results["threads"]
     threads = f", {number} thread{'s' * (number > 1)}" if results["device"] == "cpu" else ""
     images = f"{results['train_size']:,} images to train{held_out}, {results['test_size']:,} to test"
     about = f"{results['name']}, seed {results['seed']}: {results['dataset']}"
-    return f"{about}, {images}; {devices}{results['device']}{threads}\n{notes}"
+    return f"{about}, {images}; {devices}{results['device']}{threads}\n" + "".join(f"{note}\n" for note in notes)
 
 
 def closing(run: Run) -> str:
     """Say how the run ended, where it is, and what can be done with it."""
     results, lines = run.results, [""]
+    if (by := results.get("ended_by", "trainer.max_epochs")) != "trainer.max_epochs":
+        number = len(results["epochs"])
+        after = f"{by} after {number} epoch{'s' * (number != 1)}, step {results.get('steps', 0):,}"
+        lines.append(f"ended by       {after}{f': {why}' if (why := results.get('ended_why')) else ''}")
     for stage in ("test", "val"):
         if of := results[stage]:
             numbers = f"{of['accuracy']:.2%}, {of['errors']:,} errors in {of['total']:,} images"

@@ -6,13 +6,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar
-from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+from rich.progress import BarColumn
 from rich.progress import Progress as RichProgress
 
 from mnist_lightning.networks.layers import layer_table
 from mnist_lightning.runs.run import log
 from mnist_lightning.terminal import console
-from mnist_lightning.training.recorder import Recorder
+from mnist_lightning.terminal.epochs import shown
+from mnist_lightning.training.recorder import Recorder, position
 from mnist_lightning.training.tensorboard import run_loggers
 
 
@@ -39,7 +40,7 @@ class LayerTable(ModelSummary):
 
 
 class Progress(ProgressBar):
-    """A bar with loss and speed while an epoch trains, where the output is a terminal."""
+    """A bar while an epoch trains, with loss, speed and the time that is left of the run, where there is a terminal."""
 
     SECONDS_BETWEEN_UPDATES = 0.25
 
@@ -53,33 +54,46 @@ class Progress(ProgressBar):
     def disable(self) -> None:
         self.enabled = False  # Lightning says so in all but the main process
 
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.begun, self.done = time.perf_counter(), 0  # batches, in this process
+
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not self.enabled:
             return
         self.bar = RichProgress(
-            "epoch {task.fields[epoch]}", BarColumn(), MofNCompleteColumn(), "{task.fields[loss]}",
-            "{task.fields[speed]}", TimeRemainingColumn(),
+            "{task.description}", BarColumn(bar_width=None), "{task.fields[said]}",
             console=console.CONSOLE,
             transient=True,  # the line of the epoch takes its place
             auto_refresh=False,  # a refreshing thread would take a core from the arithmetic
+            expand=True,
         )  # fmt: skip
         self.bar.start()
-        epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.task = self.bar.add_task("", total=trainer.num_training_batches, epoch=epoch, loss="", speed="")
+        self.task = self.bar.add_task(f"{position(trainer):>5}", total=trainer.num_training_batches, said="")
         self.started = self.updated = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.done += 1
         if self.enabled and (now := time.perf_counter()) - self.updated > self.SECONDS_BETWEEN_UPDATES:
             self.updated = now
             speed = f"{(batch_idx + 1) / (now - self.started):,.0f} steps/s"
-            loss = f"loss {module.latest_loss:.4f}"
-            self.bar.update(self.task, completed=batch_idx + 1, loss=loss, speed=speed, refresh=True)
+            said = [f"loss {shown('loss', module.latest_loss)}", *([speed] if console.CONSOLE.width >= 60 else [])]
+            if ahead := batches_ahead(trainer, batch_idx):
+                said.append(f"{console.clock((now - self.begun) / self.done * ahead)} left")
+            self.bar.update(self.task, completed=batch_idx + 1, said="  ".join(said), refresh=True)
 
     def on_train_epoch_end(self, *_: Any, **__: Any) -> None:
         if hasattr(self, "bar"):
             self.bar.stop()
 
     on_exception = on_train_epoch_end
+
+
+def batches_ahead(trainer: Trainer, batch_idx: int) -> int:
+    """Return how many batches a run still has to take, as far as numbers of epochs or steps say it; else 0."""
+    epochs, steps, batches = trainer.max_epochs or -1, trainer.max_steps, int(trainer.num_training_batches)
+    by_epochs = [(epochs - trainer.current_epoch) * batches - batch_idx - 1] if epochs > 0 else []
+    by_steps = [(steps - trainer.global_step) * trainer.accumulate_grad_batches] if steps > 0 else []
+    return max(0, min([*by_epochs, *by_steps], default=0))
 
 
 class Figures(Callback):

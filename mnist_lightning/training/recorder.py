@@ -1,8 +1,8 @@
-"""The record of a run: results.json after every epoch, and a line for the terminal."""
+"""The record of a run: results.json after every epoch, and a line of the table on the terminal."""
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,16 +17,14 @@ from mnist_lightning.runs.provenance import process_seconds
 from mnist_lightning.runs.run import LAST_CHECKPOINT, Run, log
 from mnist_lightning.runs.weights import network_weights, weights_sha256
 from mnist_lightning.terminal import console
-from mnist_lightning.training.resume import ended_by, is_whole, step_of
+from mnist_lightning.terminal.epochs import EpochTable
+from mnist_lightning.training.resume import ended_by, is_whole, step_of, why_ended
 
 
 def position(trainer: Trainer) -> str:
-    """Return which epoch it is, of how many: " 2/10"."""
-    return f"{trainer.current_epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"
-
-
-def shown(measured: Mapping[str, float]) -> list[str]:
-    return [f"{name.replace('/', ' ')} {console.shown(name, number)}" for name, number in measured.items()]
+    """Return which epoch it is, of how many: "2/10", or "2" where other settings end the run."""
+    epochs = trainer.max_epochs
+    return f"{trainer.current_epoch + 1}/{epochs}" if epochs and epochs > 0 else str(trainer.current_epoch + 1)
 
 
 class Recorder(Callback):
@@ -74,6 +72,9 @@ class Recorder(Callback):
             changes = ", ".join(f"{kind} {then[kind]} before, {now[kind]} now" for kind in other)
             self.run.remarks.append(f"{changes}: the bits may be others than those of an undisturbed run")
         log.info(console.opening(self.run))
+        stages = ["val", "test"] if self.run.results["val_size"] else ["test"]
+        measures = [f"{stage}/{name}" for stage in stages for name in ("loss", "accuracy")]
+        self.table = EpochTable(["train/loss", *measures])
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.epoch_started = time.perf_counter()
@@ -82,18 +83,20 @@ class Recorder(Callback):
             if not self.run.was_finished:
                 self.when_accepted()
         self.run.results.setdefault("startup_seconds", round(process_seconds(), 3))
+        if not self.table.is_headed:
+            log.info(self.table.header())
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.evaluated = None
         step = batch_idx + 1
         if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            steps = f"{step}/{trainer.num_training_batches}"
-            log.debug(f"epoch {position(trainer)}  step {steps}  loss {module.latest_loss:.4f}")
+            steps = f"step {step}/{trainer.num_training_batches}"
+            log.debug(self.table.report(position(trainer), module.latest_loss, steps))
 
     def on_validation_epoch_end(self, trainer: Trainer, module: Any) -> None:
         self.evaluated = weights_sha256(module.network.state_dict())  # averaged ones are put back then
         if not trainer.sanity_checking and not is_whole(trainer):  # as trainer.val_check_interval has it
-            log.info("  ".join([f"epoch {position(trainer)}  step {step_of(trainer)}", *shown(module.measured)]))
+            log.info(self.table.line(position(trainer), module.measured, note=f"step {step_of(trainer)}"))
 
     def on_sanity_check_end(self, trainer: Trainer, module: Any) -> None:
         """Raise UsageError where a callback looks at a metric that even classes of one's own do not measure."""
@@ -110,13 +113,11 @@ class Recorder(Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: Any) -> None:
         seconds = time.perf_counter() - self.epoch_started
         measured = {"train/loss": module.train_loss(), **(module.measured if self.evaluated else {})}
-        where = f"epoch {position(trainer)}"
-        if is_whole(trainer):
+        note = "" if is_whole(trainer) else f"stopped after step {step_of(trainer)}"
+        if not note:
             self.run.results["epochs"].append(self.row(trainer, module, measured, seconds))
-        else:
-            where = f"{where}  stopped after step {step_of(trainer)}"
         self._record(trainer, module)
-        log.info("  ".join([where, *shown(measured), f"{seconds:.1f} s"]))
+        log.info(self.table.line(position(trainer), measured, seconds, note))
 
     def row(self, trainer: Trainer, module: Any, measured: dict[str, float], seconds: float) -> dict[str, Any]:
         always = [f"{stage}_{name}" for stage in ("test", "val") for name in ("loss", "accuracy")]
@@ -131,6 +132,7 @@ class Recorder(Callback):
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.fit_seconds_before = self.fit_seconds  # the time of the figures is not counted
         self.run.results["ended_by"], self.has_ended = ended_by(trainer), True
+        self.run.results["ended_why"] = why_ended(trainer)
 
     def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.on_sanity_check_start(trainer, module)

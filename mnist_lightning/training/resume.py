@@ -46,6 +46,12 @@ def ended_by(trainer: Trainer) -> str:
     return "trainer.max_steps" if is_by_steps else "trainer.max_epochs"
 
 
+def why_ended(trainer: Trainer) -> str | None:
+    """Return in EarlyStopping's own words why it stopped training, if it did."""
+    messages = (getattr(callback, "stopping_reason_message", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    return next((" ".join(message.split()) for message in messages if message and trainer.should_stop), None)
+
+
 class Resume(Callback):
     """Goes on where a checkpoint was made, within an epoch too. The first of all callbacks.
 

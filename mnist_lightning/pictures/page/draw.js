@@ -226,7 +226,7 @@ function show(answer) {
     const row = bars.children[number];
     row.classList.toggle("best", isRead && number === answer.digit);
     row.querySelector(".bar").style.width = `${100 * probability}%`;
-    row.querySelector(".percent").textContent = isRead ? `${(100 * probability).toFixed(1)} %` : "–";
+    row.querySelector(".percent").textContent = isRead ? `${(100 * probability).toFixed(1)}%` : "–";
   });
   showSeen(answer?.prepared);
 }
@@ -261,7 +261,7 @@ async function look() {
     const { name, epochs, accuracy, checkpoint: path, classes: names } = await (await request("/run")).json();
     checkpoint = path;
     if (names.join() !== classes.join()) list(names);
-    const right = accuracy === null ? "" : `${(100 * accuracy).toFixed(2)} % of test images right · `;
+    const right = accuracy === null ? "" : `${(100 * accuracy).toFixed(2)}% of test images right · `;
     run.textContent = `${right}${name}, ${epochs} ${epochs === 1 ? "epoch" : "epochs"} · ${checkpoint}`;
     if (!gone.hidden) ask();
     gone.hidden = true;
