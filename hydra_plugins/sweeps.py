@@ -107,7 +107,7 @@ class GridSweeper(Sweeper):
     def read(self, arguments: Sequence[str]) -> tuple[list[Override], str | None]:
         """Return the overrides of the jobs, and the directory of the sweep where one was named."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        written = [f"{key}={compose.as_override(value)}" for key, value in self.params.items()]
+        written = [f"{key}={compose.as_override(value)}" for key, value in self.params.items() if self.has(key)]
         parsed = parser.parse_overrides([*written, *arguments])
         by_key = {override.get_key_element().lstrip("+"): override for override in parsed}
         if chosen := by_key.pop("sweep", None):
@@ -129,6 +129,17 @@ class GridSweeper(Sweeper):
             which = "no" if self.IS_SEARCH else "a"
             raise UsageError(f"{place} holds {which} search: name another hydra.sweep.dir=DIR")
         return list(by_key.values()), place
+
+    def has(self, key: str) -> bool:
+        """Return whether the experiment has a setting; False where only another option of its group does.
+
+        A search over optimizer.momentum leaves that out for Adam.
+        """
+        group, _, name = key.partition(".")
+        chosen = self.config.get(group)
+        if not name or not isinstance(chosen, DictConfig) or name in flatten(OmegaConf.to_container(chosen)):
+            return True
+        return key not in flatten(OmegaConf.to_container(self.load([])))
 
     def compose(self, job: Sequence[str]) -> DictConfig:
         """Return the checked configuration of a job, so that a mistake stops the sweep before it begins.

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler, TensorDataset
+from torch.utils.data import DataLoader, SequentialSampler, TensorDataset
 
 from mnist_lightning.datasets.draw import balanced_draw
 from mnist_lightning.datasets.source import Arrays, Source
@@ -97,6 +97,8 @@ class ImageDataModule(LightningDataModule):
 
     def _tensors(self, images: NDArray[np.uint8], labels: NDArray[Any], device: torch.device) -> TensorDataset:
         normalized = normalize(torch.from_numpy(images).to(device), self.mean, self.std)
+        if self.trainer:  # with trainer.precision=16-true, say, the network takes others
+            normalized = self.trainer.precision_plugin.convert_input(normalized)
         return TensorDataset(normalized, torch.from_numpy(labels).to(device))
 
     def let_go_of_training_images(self) -> None:
@@ -113,12 +115,13 @@ class ImageDataModule(LightningDataModule):
             raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
         device = self.splits["train"].tensors[0].device
         order = ShuffledBatches(self.size("train"), self.batch_size, self.seed, rank, devices, device, self.resumed_at)
+        order.is_fixed = bool(getattr(self.trainer, "overfit_batches", 0))
         return BatchLoader(self.splits["train"], batch_size=None, sampler=order)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each of `evaluation_stages`: they are all evaluated after every epoch."""
         splits = [self.splits[stage] for stage in self.evaluation_stages]
-        orders = [sequential_batches(len(split), self.test_batch_size, *self._place) for split in splits]
+        orders = [SequentialBatches(len(split), self.test_batch_size, *self._place) for split in splits]
         return [BatchLoader(split, batch_size=None, sampler=order) for split, order in zip(splits, orders, strict=True)]
 
     test_dataloader = val_dataloader
@@ -160,7 +163,7 @@ class BatchLoader(DataLoader):
 
 
 @dataclass(eq=False)
-class ShuffledBatches(Sampler[Tensor]):
+class ShuffledBatches(SequentialSampler):  # of this kind, so that Lightning leaves it where it overfits some batches
     """The training images in an order that is a function of (seed, epoch), as one index tensor per batch.
 
     An index tensor makes TensorDataset return a whole batch by one indexing operation. Of each global batch, every
@@ -175,6 +178,7 @@ class ShuffledBatches(Sampler[Tensor]):
     device: str | torch.device = "cpu"  # the images': nothing has to be copied when they are indexed
     resumed_at: tuple[int, int] = (0, 0)  # of that epoch, so many batches are left out
     epoch: int = 0
+    is_fixed: bool = False  # the order of the first epoch in each, for trainer.overfit_batches
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch."""
@@ -183,8 +187,8 @@ class ShuffledBatches(Sampler[Tensor]):
     def __len__(self) -> int:
         return -(-self.images // self.batch_size)
 
-    def __iter__(self) -> Iterator[Tensor]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.images)
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        order = np.random.default_rng((self.seed, 0 if self.is_fixed else self.epoch)).permutation(self.images)
         epoch, done = self.resumed_at
         for batch in torch.from_numpy(order).to(self.device).split(self.batch_size)[done * (epoch == self.epoch) :]:
             yield batch[self.rank :: self.devices] if self.rank < len(batch) else batch[:1]
@@ -195,7 +199,15 @@ class ShuffledBatches(Sampler[Tensor]):
         return len(range(self.rank, images, self.devices)), images
 
 
-def sequential_batches(images: int, batch_size: int, rank: int = 0, devices: int = 1) -> list[slice]:
-    """Return each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
-    start, stop = (images * place // devices for place in (rank, rank + 1))
-    return [slice(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size)]
+class SequentialBatches(SequentialSampler):
+    """Each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
+
+    def __init__(self, images: int, batch_size: int, rank: int = 0, devices: int = 1) -> None:
+        start, stop = (images * place // devices for place in (rank, rank + 1))
+        self.batches = [slice(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size)]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)

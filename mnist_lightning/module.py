@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import ModelPruning
 from pydantic import Field
 from torch import Tensor, nn
 from torchmetrics import MetricCollection, SumMetric
@@ -16,7 +17,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from mnist_lightning.data import ShuffledBatches
 from mnist_lightning.evaluation.measures import counts
-from mnist_lightning.runs.errors import DivergedError, RunError
+from mnist_lightning.runs.errors import DivergedError, RunError, UsageError
 from mnist_lightning.training.checkpoints import RESUMED
 from mnist_lightning.training.lean import LeanHooks, described_once, without_idle_hooks
 
@@ -67,6 +68,12 @@ class Classifier(LeanHooks, LightningModule):
         self._is_within_epoch = False  # it goes on within an epoch
         without_idle_hooks(self)
 
+    def setup(self, stage: str) -> None:
+        """Lay the weights out as what looks at them as flat vectors needs them."""
+        is_pruned = any(isinstance(callback, ModelPruning) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
+        if is_pruned or getattr(self.optimizer, "func", self.optimizer) is torch.optim.LBFGS:
+            self.network.to(memory_format=torch.contiguous_format)
+
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)
 
@@ -79,12 +86,22 @@ class Classifier(LeanHooks, LightningModule):
         optimizer = self.optimizer(trained, **({} if self.lr is None else {"lr": self.lr}))
         if self.scheduler is None:
             return optimizer
+        kind, further = getattr(self.scheduler, "func", self.scheduler), dict(getattr(self.scheduler, "lightning", {}))
+        given = {}
         if "total_steps" in inspect.signature(self.scheduler).parameters:
-            scheduler = self.scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-        scheduler = self.scheduler(optimizer)
-        monitored = {"monitor": scheduler.monitor} if hasattr(scheduler, "monitor") else {}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **monitored}}
+            given["total_steps"] = self._total_steps()
+        if given or kind is torch.optim.lr_scheduler.CyclicLR:  # as torch documents these two
+            further = {"interval": "step", **further}
+        scheduler = self.scheduler(optimizer, **given)
+        if hasattr(scheduler, "monitor"):
+            further["monitor"] = scheduler.monitor
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **further}}
+
+    def _total_steps(self) -> int:
+        """Return how many steps the run has, for a schedule that is laid out over them."""
+        if not math.isfinite(steps := self.trainer.estimated_stepping_batches):
+            raise UsageError("scheduler: needs to know how many steps there are: set trainer.max_epochs or max_steps")
+        return int(steps)
 
     def on_train_epoch_start(self) -> None:
         if not self._is_within_epoch:
@@ -130,7 +147,7 @@ class Classifier(LeanHooks, LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         images, labels = batch
-        logits = self.network(images)
+        logits = self.network(images).float()
         metrics: Any = self._metrics(self._stages[dataloader_idx % len(self._stages)], logits.shape[1])
         metrics["loss"].update(F.cross_entropy(logits, labels) * len(labels))
         metrics["confusion"].update(logits, labels)

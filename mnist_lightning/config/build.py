@@ -1,15 +1,18 @@
 """From a configuration to objects, each checked as it is made."""
 
 import inspect
+import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
+from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.config import check
@@ -17,6 +20,15 @@ from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_val
 from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import Run
+
+
+class Schedule(TypedDict, total=False):
+    """What Lightning takes beside a scheduler: when its step is made, and by which metric."""
+
+    interval: Literal["epoch", "step"]
+    frequency: Annotated[int, Ge(1)]
+    monitor: str
+
 
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
 PLACES = ("root", "search")  # of data: where its source looks
@@ -36,7 +48,7 @@ def everything(config: DictConfig, begins: bool = True) -> None:
 
     console.set_up()
     check_top_level(config)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(action="ignore"):  # they come again
         config = OmegaConf.merge(config, {"output_dir": scratch})  # type: ignore[assignment]
         source = data(config.data).source
         model = network(config.model, source, config.freeze)
@@ -44,12 +56,15 @@ def everything(config: DictConfig, begins: bool = True) -> None:
             transfer.begin_from(config.init_from, model)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = make("optimizer", config.optimizer, params=trained)
-        scheduler = described("scheduler", config.scheduler)
+        scheduler = schedule(config.scheduler)
         if scheduler:
             has_length = "total_steps" in inspect.signature(scheduler).parameters
             given: dict[str, Any] = {"total_steps": 100} if has_length else {}  # their number comes with the data
             made = call("scheduler", scheduler, optimizer=optimizer, **given)
-            may_choose("scheduler", {"monitor": getattr(made, "monitor", None)}, config)
+            monitor = getattr(made, "monitor", scheduler.lightning.get("monitor"))  # type: ignore[attr-defined]
+            may_choose("scheduler", {"monitor": monitor}, config)
+            if isinstance(made, torch.optim.lr_scheduler.ReduceLROnPlateau) and not monitor:
+                raise UsageError("scheduler.monitor: is missing, as in +scheduler.monitor=val/loss")
         images = torch.zeros(2, *source.shape)
         module(config, model, source, trial=partial(trains, images=images))
         for callback in trainer(config).callbacks:
@@ -102,9 +117,26 @@ def network(node: DictConfig, source: Any, freeze: Sequence[str] = (), device: s
 
 def module(config: DictConfig, network: Any, source: Any, trial: Callable[[Any], Any] | None = None) -> Any:
     """Make the LightningModule that trains a network by the optimizer and scheduler of a configuration."""
-    optimizer, scheduler = (described(group, config[group]) for group in ("optimizer", "scheduler"))
+    optimizer, scheduler = described("optimizer", config.optimizer), schedule(config.scheduler)
     parts = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "classes": len(source.classes)}
     return make("module", config.module, trial, **parts)
+
+
+def schedule(node: DictConfig | None) -> "partial[Any] | None":
+    """Return the class of a scheduler with its settings; in its attribute `lightning`, those that Lightning has for it.
+
+    They are interval, frequency and monitor, as in what configure_optimizers of a LightningModule returns.
+    """
+    if node is None:
+        return None
+    settings, kinds = check.plain(node), Schedule.__annotations__
+    takes: Collection[str] = ()
+    if isinstance(settings, dict) and isinstance(target := settings.get("_target_"), str):
+        takes = inspect.signature(check.find_class("scheduler", target, "scheduler")).parameters
+    of_lightning = {name: settings.pop(name) for name in kinds if name in settings and name not in takes}
+    factory = described("scheduler", settings)
+    factory.lightning = {n: check_value(f"scheduler.{n}", value, kinds[n]) for n, value in of_lightning.items()}
+    return factory
 
 
 def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
@@ -218,6 +250,7 @@ def trainer(config: DictConfig, *first: Any) -> Any:
     from lightning.pytorch.callbacks import Checkpoint, ModelSummary, ProgressBar
     from pydantic import Field
 
+    from mnist_lightning.terminal import console
     from mnist_lightning.training import lean
     from mnist_lightning.training.checkpoints import AtomicCheckpointIO
 
@@ -237,16 +270,23 @@ def trainer(config: DictConfig, *first: Any) -> Any:
     factory = described("trainer", OmegaConf.merge(config.trainer, switches))
     assert factory
     for name, values in {  # not every value works here
-        "max_epochs": Annotated[int, Field(ge=0)],
+        "max_epochs": Annotated[int, Field(ge=-1)] | None,
         "log_every_n_steps": Annotated[int, Field(ge=1)],
-        "overfit_batches": Literal[0],
         "use_distributed_sampler": Literal[False],  # the data module divides the images itself
     }.items():
         check_value(f"trainer.{name}", config.trainer.get(name), values)
+    check_ends(config.trainer)
+    if re.match("ddp_(fork|spawn|notebook)", str(config.trainer.get("strategy"))):
+        raise UsageError(
+            f"trainer.strategy={config.trainer.strategy}: its processes are copies of this one: must be ddp"
+        )
     monitors = {str(getattr(callback, "monitor", None) or "") for callback in callbacks}
     if any(name.startswith("val/") and name not in METRICS for name in monitors):
         factory.keywords["num_sanity_val_steps"] = 1  # the recorder then looks whether they are measured
-    factory.keywords["profiler"] = factory.keywords.get("profiler") or lean.NoProfiler()
+    if factory.keywords.get("profiler"):
+        console.show_profile(Path(config.output_dir))
+    else:
+        factory.keywords["profiler"] = lean.NoProfiler()
     if (wandb := sys.modules.get("wandb")) and wandb.run is not None:
         wandb.finish()  # of another job in this process: Lightning would go on with it
     is_one = config.logger is None or "_target_" in config.logger
@@ -258,3 +298,12 @@ def trainer(config: DictConfig, *first: Any) -> Any:
         callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
         plugins=[AtomicCheckpointIO(Path(config.output_dir))],
     )
+
+
+def check_ends(trainer: DictConfig) -> None:
+    """Raise UsageError where a run would never end."""
+    if trainer.max_epochs in (-1, None) and trainer.get("max_steps", -1) in (-1, None) and not trainer.get("max_time"):
+        shown_epochs = shown(trainer.max_epochs)
+        raise UsageError(
+            f"trainer.max_epochs={shown_epochs}: would never end: add trainer.max_steps=N or max_time=TIME"
+        )

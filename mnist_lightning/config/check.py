@@ -168,7 +168,8 @@ def check_arguments(
         if name in given:
             raise UsageError(f"{prefix}{name}={shown(value)}: train.py itself hands this over")
         if name not in parameters and not takes_any:
-            raise unknown(prefix + name, value, known)
+            option = f" If it comes from the option that was chosen, take it away: ~{prefix}{name}"
+            raise unknown(prefix + name, value, known, option if prefix else "")
         checked[name] = check_value(prefix + name, value, annotation_of(factory, parameters.get(name)))
     for name, parameter in parameters.items():
         kinds = (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)

@@ -1,21 +1,19 @@
-"""Hydra's side of a configuration: what was typed, and what a run was made with."""
+"""Hydra's side of a configuration: what a run is, and was, made with."""
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.check import CONFIG_FOLDER, NONE, shown, unknown
+from mnist_lightning.config.check import CONFIG_FOLDER, shown, unknown
 from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError
@@ -24,46 +22,8 @@ from mnist_lightning.runs.files import read_settings
 from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun
 
 CHANGEABLE = ("trainer.", "data.root=", "data.search=")  # in a resumed run
-INSTEAD = {
-    "hydra.run.dir": "a run's directory is output_dir=DIR, that of a sweep hydra.sweep.dir=DIR",
-    "hydra.sweep.subdir": "the directories of jobs are named by their number and what is varied; hydra.sweep.dir=DIR",
-}
 AUTO = "auto"  # resume=auto: go on where there is a run, else begin it
 OmegaConf.register_new_resolver("short", lambda name: str(name).rpartition(".")[2].lower(), replace=True)
-
-
-def as_meant(arguments: Sequence[str]) -> list[str]:
-    """Return a command line that Hydra reads as it was meant.
-
-    What leaves a group empty elsewhere (~logger, logger=null) is the option that does so here. And options may stand
-    between settings, where Hydra takes none.
-
-    Raises:
-        UsageError: a setting of Hydra's own has another name here.
-    """
-    words = [meant for word in arguments if (meant := word_as_meant(word))]
-    parser = get_args_parser()
-    if not parser.parse_known_args(words)[1]:
-        return words
-    options, unknown = parser.parse_known_intermixed_args(words)
-    if unknown:
-        return words  # Hydra says that there are no such options
-    for word in options.overrides:
-        words.remove(word)
-    return [*options.overrides, *words]
-
-
-def word_as_meant(word: str) -> str | None:
-    key, _, value = word.partition("=")
-    group = key.lstrip("+~")
-    is_empty = key.startswith("~") or value in ("null", "None")
-    if group in NONE and is_empty:
-        return f"{group}={NONE[group]}"
-    if group in ("experiment", "sweep"):
-        return None if is_empty else f"{group}={value}"
-    if key in INSTEAD and "LOCAL_RANK" not in os.environ:  # Lightning tells the processes that it starts hydra.run.dir
-        raise UsageError(f"{word}: {INSTEAD[key]}")
-    return word
 
 
 def run_to_resume(config: DictConfig) -> Run | None:

@@ -62,7 +62,10 @@ def refuse_deletions(words: Sequence[str]) -> None:
     """Raise UsageError where a setting is taken away: the class's own default would silently take its place."""
     for word in words:
         key = word.partition("=")[0]
-        if key.startswith("~") and not key.startswith(("~callbacks.", "~hydra", "~experiment", "~sweep")):
+        group = key.strip("~").partition(".")[0]
+        is_of_another_class = any(typed.startswith(f"{group}._target_=") for typed in words)
+        free = ("~callbacks.", "~hydra", "~experiment", "~sweep")
+        if key.startswith("~") and not key.startswith(free) and not is_of_another_class:
             raise UsageError(f"{word}: can't be taken away, only changed: {key[1:]}={NONE.get(key[1:], 'VALUE')}")
 
 

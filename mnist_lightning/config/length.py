@@ -46,7 +46,7 @@ def nothing_left(config: DictConfig, run: Run) -> str | None:
     epochs, steps = len(run.results["epochs"]), run.results.get("steps", 0)
     by = run.results.get("ended_by", "trainer.max_epochs")
     left, more = {
-        "trainer.max_epochs": (trainer.max_epochs > epochs, "trainer.max_epochs=N"),
+        "trainer.max_epochs": (trainer.max_epochs in (-1, None) or trainer.max_epochs > epochs, "trainer.max_epochs=N"),
         "trainer.max_steps": (not -1 < trainer.max_steps <= steps, "trainer.max_steps=N"),
         "Timer": (trainer.max_time != before.max_time, "trainer.max_time=null"),
     }.get(by, (False, None))

@@ -104,4 +104,4 @@ def evaluate(network: torch.nn.Module, images: Tensor, labels: Tensor, batch_siz
     logits = torch.cat([network(batch) for batch in images.split(batch_size)])
     for layer, mode in modes.items():  # a frozen one has its own
         layer.training = mode
-    return Evaluation(logits.cpu(), labels.cpu())
+    return Evaluation(logits.float().cpu(), labels.cpu())

@@ -54,13 +54,13 @@ def of_network(network: nn.Module, image: Tensor, title: str) -> dict[str, Figur
     """Draw the first layer's filters and what each layer makes of one normalized image, (1, C, H, W)."""
     layers = layer_outputs(network, image)
     maps = [(f"{name} {type(layer).__name__}", output[0].cpu().numpy()) for name, layer, output in layers]
-    maps = [("input", image[0].cpu().numpy()), *((name, output) for name, output in maps if output.ndim == 3)]
+    maps = [("input", image[0].float().cpu().numpy()), *((name, output) for name, output in maps if output.ndim == 3)]
     drawn = {}
     if len(maps) > 1:
         drawn["feature_maps"] = of_images.feature_maps(maps, f"{title}\nthe first test image, layer by layer")
     name, first = next(((name, layer) for name, layer, _ in layers if list(layer.parameters())), ("", None))
     if isinstance(first, nn.Conv2d):
-        weights = first.weight.detach().cpu().numpy()  # (filters, channels, H, W)
+        weights = first.weight.detach().float().cpu().numpy()  # (filters, channels, H, W)
         mean = "" if weights.shape[1] == 1 else ", the mean of their channels"
         part = of_images.part_of(len(weights))
         drawn["filters"] = of_images.filters(weights.mean(axis=1), f"{title}\nfilters of {name}{part}{mean}")

@@ -53,7 +53,7 @@ def layer_outputs(network: nn.Module, images: Tensor) -> list[tuple[str, nn.Modu
         while isinstance(output, Sequence | Mapping) and output:  # of a recurrent layer, output and state
             output = next(iter(output.values() if isinstance(output, Mapping) else output))
         if isinstance(output, Tensor):
-            rows.append((name, layer, output.clone()))
+            rows.append((name, layer, output.clone().float() if output.is_floating_point() else output.clone()))
 
     hooks = [
         layer.register_forward_hook(lambda layer, _, output, name=name: note(name, layer, output))

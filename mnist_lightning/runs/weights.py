@@ -77,7 +77,9 @@ def weights_sha256(state: dict[str, Any]) -> str:
     """Return the SHA-256 of a state dict's tensors, in its order: equal means bit-identical."""
     digest = hashlib.sha256()
     for tensor in state.values():
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        plain = tensor.detach().cpu().contiguous()
+        plain = plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain  # numpy has no such numbers
+        digest.update(plain.numpy().tobytes())
     return digest.hexdigest()
 
 

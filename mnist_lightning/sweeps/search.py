@@ -166,13 +166,19 @@ class Search:
         self.asked[job.directory] = (trial, job)
         return job
 
-    def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
-        """Report the latest epoch to the study, and return whether the trial is hopeless: worse than the median."""
-        trial, job = self.asked[directory]
+    def report(self, trial: Trial, results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Report the epochs that are new and were evaluated to the study, and return them."""
         known = self.study.trials[trial.number].intermediate_values
         fresh = [epoch for epoch in results["epochs"] if epoch["epoch"] not in known]
+        fresh = [epoch for epoch in fresh if epoch["val_loss"] is not None]
         for epoch in fresh:
             trial.report(self.measure(epoch, "val_"), step=epoch["epoch"])
+        return fresh
+
+    def gives_up(self, directory: Path, results: Mapping[str, Any]) -> bool:
+        """Report what is new to the study, and return whether the trial is hopeless: worse than the median."""
+        trial, job = self.asked[directory]
+        fresh = self.report(trial, results)
         if not fresh or fresh[-1]["epoch"] >= self.epochs or not trial.should_prune():
             return False
         job.pruned = True
@@ -189,7 +195,8 @@ class Search:
         trial, job = self.asked[directory]
         if results["status"] == "finished":
             job.pruned = False  # it was faster than the signal
-            self.study.tell(trial, self.measure(results["val"]))
+            self.report(trial, results)
+            self.study.tell(trial, self.measure(results["val"] or {}))
         elif job.pruned or results["status"] == "diverged":  # both say: not there
             self.study.tell(trial, state=TrialState.PRUNED)
         self.sweep.save()

@@ -6,6 +6,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -53,6 +54,7 @@ def set_up() -> None:
         log.addHandler(Terminal())
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
     warnings.filterwarnings("ignore", message=".*does not have many workers")  # tensors in memory need none
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")  # digits, smoke runs
     warnings.filterwarnings("ignore", message=".*exists and is not empty")  # the checkpoints of a resumed run
@@ -64,6 +66,15 @@ def set_up() -> None:
     )  # lean.py does
     warnings.filterwarnings("ignore", message="The `srun` command is available")  # on a cluster's own machine
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
+
+
+def show_profile(directory: Path) -> None:
+    """Let Lightning's profiler report on the terminal, and in a run directory, in profile.txt."""
+    log = logging.getLogger("lightning.pytorch.profilers.profiler")
+    log.setLevel(logging.INFO)
+    if is_main_process():
+        log.handlers = [Terminal(), logging.FileHandler(directory / "profile.txt", encoding="utf-8", delay=True)]
+    log.propagate = False
 
 
 def clock(seconds: float) -> str:

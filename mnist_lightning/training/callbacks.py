@@ -121,7 +121,7 @@ class Figures(Callback):
         images, labels = trainer.datamodule.splits["test"].tensors  # type: ignore[attr-defined]
         evaluation = evaluate(module.network, images, labels, trainer.datamodule.test_batch_size)  # type: ignore[attr-defined]
         source = trainer.datamodule.source  # type: ignore[attr-defined]
-        drawn = report.of_evaluation(evaluation, images.cpu(), title, source.classes)
+        drawn = report.of_evaluation(evaluation, images.float().cpu(), title, source.classes)
         drawn |= report.of_network(module.network, images[:1], title)
         accuracies = [epoch["test_accuracy"] for epoch in epochs]
         if None not in accuracies:

@@ -39,6 +39,7 @@ class Recorder(Callback):
         self.fit_seconds_before = 0.0  # of the epochs before a resume
         self.evaluated: str | None = None  # SHA-256 of the weights of this step, where they were evaluated
         self.has_ended = False
+        self.started = time.perf_counter()
 
     def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
         self.on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -54,6 +55,9 @@ class Recorder(Callback):
     def on_fit_start(self, trainer: Trainer, module: Any) -> None:
         self.started = time.perf_counter()
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        part: Any = trainer.limit_test_batches
+        if isinstance(part, float) and 0 < part < 1 and min(int(part * len(of)) for of in data.test_dataloader()) == 0:
+            raise UsageError(f"trainer.limit_test_batches={part}: leaves no batch: the test set has few of them")
         device, before = trainer.strategy.root_device, dict(self.run.results)
         self.run.results |= {
             "dataset": data.dataset,

@@ -1,0 +1,144 @@
+"""What was typed, in the words that Hydra reads."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from omegaconf import OmegaConf
+
+from mnist_lightning.config.check import CONFIG_FOLDER, NONE, shown
+from mnist_lightning.config.compose import CHANGEABLE, read
+from mnist_lightning.config.explain import explained
+from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.experiment import flatten
+from mnist_lightning.runs.run import CONFIG_FILE, read_results
+
+INSTEAD = {
+    "hydra.run.dir": "a run's directory is output_dir=DIR, that of a sweep hydra.sweep.dir=DIR",
+    "hydra.sweep.subdir": "the directories of jobs are named by their number and what is varied; hydra.sweep.dir=DIR",
+}
+SHOWING = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion")
+PLACES = ("--config-dir", "--config-path", "-cd", "-cp")
+
+
+def as_meant(arguments: Sequence[str]) -> list[str]:
+    """Return a command line that Hydra reads as it was meant.
+
+    What leaves a group empty elsewhere (~logger, logger=null) is the option that does so here. again=RUN is the command
+    of that run. A sweep=NAME is many runs, whether its file says so or not. And options may stand between settings,
+    where Hydra takes none.
+
+    Raises:
+        UsageError: a setting of Hydra's own has another name here, or a file holds one that has no effect there.
+    """
+    words = [meant for word in arguments if (meant := word_as_meant(word))]
+    words = again([from_here(word, before) for before, word in pairwise(["", *words])])
+    for group, name in files_named(words):
+        check_file(group, name, words)
+        is_shown = any(word.partition("=")[0] in SHOWING or word.startswith("hydra.mode=") for word in words)
+        if group == "sweep" and not is_shown and not {"-m", "--multirun"} & {*words}:
+            words.append("--multirun")
+    parser = get_args_parser()
+    if not parser.parse_known_args(words)[1]:
+        return words
+    options, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        return words  # Hydra says that there are no such options
+    for word in options.overrides:
+        words.remove(word)
+    return [*options.overrides, *words]
+
+
+def word_as_meant(word: str) -> str | None:
+    key, _, value = word.partition("=")
+    group = key.lstrip("+~")
+    is_empty = key.startswith("~") or value in ("null", "None")
+    if group in NONE and is_empty:
+        return f"{group}={NONE[group]}"
+    if group in ("experiment", "sweep"):
+        return None if is_empty else f"{group}={value}"
+    if key in INSTEAD and "LOCAL_RANK" not in os.environ:  # Lightning tells the processes that it starts hydra.run.dir
+        raise UsageError(f"{word}: {INSTEAD[key]}")
+    return word
+
+
+def from_here(word: str, before: str) -> str:
+    """Return a folder of configurations as an absolute path: Hydra looks for it beside train.py."""
+    option, equals, folder = word.rpartition("=") if word.startswith("-") else (before, "", word)
+    if option not in ("--config-path", "-cp") or not Path(folder).is_dir():
+        return word
+    return f"{option}=" * bool(equals) + str(Path(folder).absolute())
+
+
+def again(words: Sequence[str]) -> list[str]:
+    """Return the command of the run that again=RUN names, with what is typed beside it.
+
+    Raises:
+        UsageError: it would no longer be the experiment that it was, because files of conf/ have changed.
+    """
+    given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("again=")]
+    for place in (word for word in values_of(words, PLACES) if (Path(word) / CONFIG_FILE).exists()):
+        if (Path(place) / "results.json").exists():
+            raise UsageError(f"{place}: is a run. To run it again: python train.py again={place}")
+    if not given:
+        return [*words]
+    directory = Path(given[-1]).expanduser()
+    before = flatten(OmegaConf.to_container(read(directory), resolve=True))
+    recorded = [str(word) for word in read_results(directory)["command"][2:]]
+    own = ("output_dir=", "resume=", "trust=", "hydra.", "-")
+    kept = [word for word in recorded if not word.startswith(own)]
+    flags = [word for word in recorded if word.startswith("--config-")]
+    searched = ", ".join(f"file://{Path(folder).absolute()}" for folder in values_of(flags, PLACES))
+    overrides = [*([f"hydra.searchpath=[{searched}]"] if searched else []), *kept, f"output_dir={str(directory)!r}"]
+    with explained(kept), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        now = flatten(OmegaConf.to_container(compose("config", overrides=overrides), resolve=True))
+    for key in sorted({*before, *now} - {"resume", "trust", "output_dir"}):
+        if before.get(key) == now.get(key):
+            continue
+        if not f"{key}=".startswith(CHANGEABLE):
+            changed = f"{key}={shown(now.get(key))}: {directory} was made with {shown(before.get(key))}"
+            raise UsageError(f"{changed}, and files of conf/ have changed since. See {directory / CONFIG_FILE}")
+        kept.append(f"{key}={json.dumps(before.get(key))}")  # it was resumed with that
+    return [*flags, *kept, *(word for word in words if not word.startswith("again="))]
+
+
+def values_of(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Return the values of some options, "--option value" or "--option=value"."""
+    after = [value for option, value in pairwise(words) if option in options]
+    return [*after, *(word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word)]
+
+
+def files_named(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give the experiment and sweep files that were typed, by their groups."""
+    for word in words:
+        if match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word):
+            yield match[1], match[2]
+
+
+def check_file(group: str, name: str, words: Sequence[str]) -> None:
+    """Raise UsageError where a file of conf/experiment or conf/sweep sets what is only obeyed on the command line."""
+    folders = [CONFIG_FOLDER, *map(Path, values_of(words, PLACES))]
+    file = next((one for folder in folders if (one := folder / group / f"{name}.yaml").is_file()), None)
+    try:
+        settings: Any = yaml.safe_load(file.read_text("utf-8")) if file else None
+    except (ValueError, yaml.YAMLError):
+        return  # Hydra says what is wrong with it
+    if not isinstance(settings, dict):
+        return
+    defaults = settings.get("defaults")
+    for line in defaults if isinstance(defaults, list) else ():
+        for key, value in line.items() if isinstance(line, dict) else ():
+            if chosen := re.fullmatch(r"override (/hydra/\w+)", str(key)):
+                raise UsageError(f"{file}: {key} has no effect there: type {chosen[1][1:]}={value}")
+    hydra = settings.get("hydra")
+    flat = flatten(hydra, "hydra") if isinstance(hydra, dict) else {}
+    for key, instead in INSTEAD.items():
+        if key in flat:
+            raise UsageError(f"{file}: {key} has no effect: {instead}")
