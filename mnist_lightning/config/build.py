@@ -6,29 +6,20 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.config import check
 from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
+from mnist_lightning.config.schedule import schedule
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import Run
-
-
-class Schedule(TypedDict, total=False):
-    """What Lightning takes beside a scheduler: when its step is made, and by which metric."""
-
-    interval: Literal["epoch", "step"]
-    frequency: Annotated[int, Ge(1)]
-    monitor: str
-
 
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
 PLACES = ("root", "search")  # of data: where its source looks
@@ -120,23 +111,6 @@ def module(config: DictConfig, network: Any, source: Any, trial: Callable[[Any],
     optimizer, scheduler = described("optimizer", config.optimizer), schedule(config.scheduler)
     parts = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "classes": len(source.classes)}
     return make("module", config.module, trial, **parts)
-
-
-def schedule(node: DictConfig | None) -> "partial[Any] | None":
-    """Return the class of a scheduler with its settings; in its attribute `lightning`, those that Lightning has for it.
-
-    They are interval, frequency and monitor, as in what configure_optimizers of a LightningModule returns.
-    """
-    if node is None:
-        return None
-    settings, kinds = check.plain(node), Schedule.__annotations__
-    takes: Collection[str] = ()
-    if isinstance(settings, dict) and isinstance(target := settings.get("_target_"), str):
-        takes = inspect.signature(check.find_class("scheduler", target, "scheduler")).parameters
-    of_lightning = {name: settings.pop(name) for name in kinds if name in settings and name not in takes}
-    factory = described("scheduler", settings)
-    factory.lightning = {n: check_value(f"scheduler.{n}", value, kinds[n]) for n, value in of_lightning.items()}
-    return factory
 
 
 def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
@@ -248,7 +222,6 @@ def trains(module: Any, images: Any) -> None:
 def trainer(config: DictConfig, *first: Any) -> Any:
     """Make the Trainer with its logger and callbacks, those of `first` before the others."""
     from lightning.pytorch.callbacks import Checkpoint, ModelSummary, ProgressBar
-    from pydantic import Field
 
     from mnist_lightning.terminal import console
     from mnist_lightning.training import lean
@@ -269,17 +242,7 @@ def trainer(config: DictConfig, *first: Any) -> Any:
         switches[name] = any(isinstance(callback, kind) for callback in callbacks)  # else Lightning adds its own
     factory = described("trainer", OmegaConf.merge(config.trainer, switches))
     assert factory
-    for name, values in {  # not every value works here
-        "max_epochs": Annotated[int, Field(ge=-1)] | None,
-        "log_every_n_steps": Annotated[int, Field(ge=1)],
-        "use_distributed_sampler": Literal[False],  # the data module divides the images itself
-    }.items():
-        check_value(f"trainer.{name}", config.trainer.get(name), values)
-    check_ends(config.trainer)
-    if re.match("ddp_(fork|spawn|notebook)", str(config.trainer.get("strategy"))):
-        raise UsageError(
-            f"trainer.strategy={config.trainer.strategy}: its processes are copies of this one: must be ddp"
-        )
+    check_trainer(config.trainer)
     monitors = {str(getattr(callback, "monitor", None) or "") for callback in callbacks}
     if any(name.startswith("val/") and name not in METRICS for name in monitors):
         factory.keywords["num_sanity_val_steps"] = 1  # the recorder then looks whether they are measured
@@ -300,10 +263,18 @@ def trainer(config: DictConfig, *first: Any) -> Any:
     )
 
 
-def check_ends(trainer: DictConfig) -> None:
-    """Raise UsageError where a run would never end."""
+def check_trainer(trainer: DictConfig) -> None:
+    """Raise UsageError for what the Trainer takes and does not work here, or never ends."""
+    from pydantic import Field
+
+    for name, values in {
+        "max_epochs": Annotated[int, Field(ge=-1)] | None,
+        "log_every_n_steps": Annotated[int, Field(ge=1)],
+        "use_distributed_sampler": Literal[False],  # the data module divides the images itself
+    }.items():
+        check_value(f"trainer.{name}", trainer.get(name), values)
     if trainer.max_epochs in (-1, None) and trainer.get("max_steps", -1) in (-1, None) and not trainer.get("max_time"):
-        shown_epochs = shown(trainer.max_epochs)
-        raise UsageError(
-            f"trainer.max_epochs={shown_epochs}: would never end: add trainer.max_steps=N or max_time=TIME"
-        )
+        endless = f"trainer.max_epochs={shown(trainer.max_epochs)}: such a run never ends"
+        raise UsageError(f"{endless}: add trainer.max_steps=N or trainer.max_time=DD:HH:MM:SS")
+    if re.match("ddp_(fork|spawn|notebook)", str(trainer.get("strategy"))):
+        raise UsageError(f"trainer.strategy={trainer.strategy}: must be ddp, whose processes start anew")

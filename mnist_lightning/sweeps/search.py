@@ -169,8 +169,8 @@ class Search:
     def report(self, trial: Trial, results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Report the epochs that are new and were evaluated to the study, and return them."""
         known = self.study.trials[trial.number].intermediate_values
-        fresh = [epoch for epoch in results["epochs"] if epoch["epoch"] not in known]
-        fresh = [epoch for epoch in fresh if epoch["val_loss"] is not None]
+        fresh = [epoch for epoch in results.get("epochs", ()) if epoch["epoch"] not in known]
+        fresh = [epoch for epoch in fresh if epoch["val_accuracy"] is not None]
         for epoch in fresh:
             trial.report(self.measure(epoch, "val_"), step=epoch["epoch"])
         return fresh

@@ -48,7 +48,7 @@ def test_a_run_whose_files_have_changed_is_not_the_same_again(run: Path) -> None
 
 def test_a_run_is_no_folder_of_configurations(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in (["--config-dir", str(run), "--config-name", "config"], [f"--config-path={run}"]):
-        with pytest.raises(UsageError, match="is a run. To run it again: python train.py again="):
+        with pytest.raises(UsageError, match=r"is a run\. To run it again: python train\.py again="):
             as_meant(words)
     monkeypatch.chdir(run.parent)
     (run.parent / "own").mkdir()

@@ -80,7 +80,7 @@ def test_jobs_are_runs_that_could_have_been_typed(undisturbed: Path) -> None:
         assert (program, Path(script).name, results["status"]) == ("python", "train.py", "finished")
         assert overrides[:2] == name.partition("_")[2].replace("lr", "optimizer.lr").split(",")
         assert results["threads"] == max(1, len(os.sched_getaffinity(0)) // 2), "divided between two"
-        assert (undisturbed / name / "train.log").read_text().count("\n  2/2  ") == 1
+        assert len(re.findall(r"(?m)^  2/2  .* s$", (undisturbed / name / "train.log").read_text())) == 1
 
 
 def test_table_folds_seeds(undisturbed: Path) -> None:
@@ -159,7 +159,7 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     statuses = {row["runs"].partition("=")[2]: row["status"] for row in board_of(sweep)}
     assert statuses == {"diverges": "diverged", "raises": "failed", "long": "killed", "good": "finished"}
     assert "sweep/1_experiment=raises: failed: SparseAdam does not support dense gradients" in output
-    assert "RuntimeError: SparseAdam does not support dense gradients" in output, "its last lines are shown"
+    assert "Their logs: python -m mnist_lightning.compare sweep --logs" in output
     log = (sweep / "1_experiment=raises" / "train.log").read_text()
     assert "Traceback (most recent call last)" in log
     assert "1,437 images to train" in log

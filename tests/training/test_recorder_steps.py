@@ -48,7 +48,7 @@ class Scene:
             strategy=SimpleNamespace(root_device=torch.device("cpu"), checkpoint_io=AtomicCheckpointIO(directory)),
             datamodule=data, accumulate_grad_batches=1, world_size=1, current_epoch=0, max_epochs=10, global_step=3,
             log_every_n_steps=3, num_training_batches=3, fit_loop=SimpleNamespace(epoch_loop=loop), callbacks=[],
-            sanity_checking=False, callback_metrics={}, should_stop=False, max_steps=-1,
+            sanity_checking=False, callback_metrics={}, should_stop=False, max_steps=-1, limit_test_batches=1.0,
         )  # fmt: skip
         network = nn.Linear(2, 3)
         self.module = stand(
