@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from operator import methodcaller
@@ -13,6 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from mnist_lightning.runs.commands import module_command
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.files import folder_within, write_atomically
 from mnist_lightning.sweeps.found_runs import find
@@ -34,8 +34,7 @@ def show(places: Sequence[Path], into: Path | None = None, metric: str = "accura
     if board.remarks:
         say("\n".join(["", *board.remarks]))
     if board.logs:
-        words = shlex.join(["python", "-m", "mnist_lightning.compare", *map(str, places), "--logs"])
-        say("\n".join(board.logs) if logs else f"Their logs: {words}")
+        say("\n".join(board.logs) if logs else f"Their logs: {module_command('compare', *places, '--logs')}")
     if len(board.rows):
         print_table(board)
     say("\n".join(board.notes))

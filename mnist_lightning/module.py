@@ -18,6 +18,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from mnist_lightning.data import ShuffledBatches
 from mnist_lightning.evaluation.measures import counts
 from mnist_lightning.runs.errors import DivergedError, RunError, UsageError
+from mnist_lightning.runs.weights import network_weights
 from mnist_lightning.training.checkpoints import RESUMED
 from mnist_lightning.training.lean import LeanHooks, described_once, without_idle_hooks
 
@@ -145,6 +146,9 @@ class Classifier(LeanHooks, LightningModule):
             for name in ("loss", "learning_rate"):  # Lightning would log those of the latest report at this step
                 self.trainer._results.pop(f"training_step.train/{name}", None)  # type: ignore[union-attr]
 
+    def on_train_epoch_end(self) -> None:
+        self.log("train/loss_epoch", self.train_loss(), sync_dist=True)
+
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         images, labels = batch
         logits = self.network(images).float()
@@ -227,6 +231,8 @@ class Classifier(LeanHooks, LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["state_dict"] = checkpoint.get(RESUMED, checkpoint["state_dict"])
+        if any(weight.dtype == torch.float64 for weight in network_weights(checkpoint).values()):
+            self.network.double()  # with trainer.precision=64-true Lightning does so after it has loaded them
 
     def epoch_so_far(self) -> dict[str, Any]:
         """Return what a checkpoint within an epoch needs: the loss so far of each device, and gradients left open."""

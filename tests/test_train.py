@@ -151,7 +151,7 @@ def test_events_are_read_back_by_tag(finished: Path) -> None:
     assert set(tags["scalars"]) == {
         "train/loss", "train/learning_rate", "test/loss", "test/accuracy", "val/loss", "val/accuracy"
     }  # fmt: skip
-    assert set(tags["images"]) == {f"figures/{name}" for name in FIGURES}
+    assert set(tags["images"]) == {f"visual/{name}" for name in FIGURES}
     texts = {tag: events.Tensors(f"run/{tag}/text_summary")[0] for tag in ("command", "configuration", "layers")}
     shown = {tag: text.tensor_proto.string_val[0].decode() for tag, text in texts.items()}
     assert shown["command"].startswith("    python ")
@@ -284,7 +284,7 @@ def test_stopped_run_goes_on_bit_for_bit(
     assert process.returncode == status
     assert read(run)["status"] == word
     if number != signal.SIGKILL:
-        assert f"python train.py resume={run}" in errors
+        assert f"python {PROJECT}/train.py resume={run}" in errors
         assert "Traceback" not in errors
     done = len(read(run)["epochs"])
     time.sleep(1)  # event files are named by the second; a process of its own would not have begun to train by then

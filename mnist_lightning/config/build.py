@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from mnist_lightning.config import check
 from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.config.schedule import schedule
+from mnist_lightning.runs.commands import from_checkout
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import Run
 
@@ -51,7 +53,7 @@ def everything(config: DictConfig, begins: bool = True) -> None:
         if scheduler:
             has_length = "total_steps" in inspect.signature(scheduler).parameters
             given: dict[str, Any] = {"total_steps": 100} if has_length else {}  # their number comes with the data
-            made = call("scheduler", scheduler, optimizer=optimizer, **given)
+            made = call("scheduler", scheduler, takes_a_step, optimizer=optimizer, **given)
             monitor = getattr(made, "monitor", scheduler.lightning.get("monitor"))  # type: ignore[attr-defined]
             may_choose("scheduler", {"monitor": monitor}, config)
             if isinstance(made, torch.optim.lr_scheduler.ReduceLROnPlateau) and not monitor:
@@ -75,7 +77,7 @@ def data(node: DictConfig) -> Any:
 
 def source(node: Any, folder: str | Path | None = None) -> Any:
     """Make the source of the images, which is given where to look: data.root and data.search, or only a folder."""
-    places = {name: check.plain(node[name]) for name in PLACES if name in node}
+    places = {name: from_checkout(check.plain(node[name])) for name in PLACES if name in node}
     if folder and places:
         places = {name: str(folder) if name == "root" else [] for name in places}
     if (factory := described("data.source", node.get("source"), **places)) is None:
@@ -176,7 +178,7 @@ def refusals_of_lightning(run: Run) -> Iterator[None]:
         if not by_callback and not files[-1].startswith(home):
             raise  # a fault of the network, say
         kind = RunError if run.is_under_way else UsageError
-        raise kind(" ".join(str(error).split())) from error
+        raise kind(" ".join(str(error).split()) or f"{type(error).__name__} in {files[-1]}") from error
 
 
 @contextmanager
@@ -187,6 +189,14 @@ def half_made_objects_ignored() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = hook
+
+
+def takes_a_step(scheduler: Any) -> None:
+    """Let a scheduler set the next learning rate, as it would after a step or an epoch."""
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    scheduler.optimizer.step()
+    scheduler.step(*[1.0] * isinstance(scheduler, ReduceLROnPlateau))
 
 
 def takes_the_images(network: Any, shape: Sequence[int], classes: int, device: str) -> None:
@@ -225,12 +235,15 @@ def trainer(config: DictConfig, *first: Any) -> Any:
 
     from mnist_lightning.terminal import console
     from mnist_lightning.training import lean
+    from mnist_lightning.training.callbacks import Progress
     from mnist_lightning.training.checkpoints import AtomicCheckpointIO
 
     callbacks = [*first]
     for name, node in (config.callbacks or {}).items():
         if node is not None and may_choose(f"callbacks.{name}", node, config):
             callbacks.append(make(f"callbacks.{name}", node))
+    bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
+    callbacks = [one for one in callbacks if one not in bars or len(bars) == 1 or type(one) is not Progress]
     switches = {}
     for name, kind in (
         ("enable_checkpointing", Checkpoint),
@@ -270,9 +283,11 @@ def check_trainer(trainer: DictConfig) -> None:
     for name, values in {
         "max_epochs": Annotated[int, Field(ge=-1)] | None,
         "log_every_n_steps": Annotated[int, Field(ge=1)],
+        "accumulate_grad_batches": Annotated[int, Field(ge=1)],
         "use_distributed_sampler": Literal[False],  # the data module divides the images itself
     }.items():
         check_value(f"trainer.{name}", trainer.get(name), values)
+    check_value("trainer.max_time", trainer.get("max_time"), timedelta | None)
     if trainer.max_epochs in (-1, None) and trainer.get("max_steps", -1) in (-1, None) and not trainer.get("max_time"):
         endless = f"trainer.max_epochs={shown(trainer.max_epochs)}: such a run never ends"
         raise UsageError(f"{endless}: add trainer.max_steps=N or trainer.max_time=DD:HH:MM:SS")

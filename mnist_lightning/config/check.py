@@ -11,8 +11,8 @@ import sys
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache, partial
-from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_type_hints
@@ -20,9 +20,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from mnist_lightning.runs.commands import PROJECT
 from mnist_lightning.runs.errors import UsageError, printable
 
-PROJECT = Path(__file__).parents[2]
 CONFIG_FOLDER = PROJECT / "conf"
 KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
     "data": ("mnist_lightning.data.ImageDataModule", "mnist_lightning."),
@@ -53,6 +53,8 @@ WORDS = {  # for pydantic's kinds of errors, with their context; what it says of
     "list_type": "a list [a, b, …]",
     "tuple_type": "a list [a, b, …]",
     "dict_type": "settings {{name: value, …}}",
+    "time_delta_type": "a time, as in 00:01:30:00 (DD:HH:MM:SS) or {{minutes: 90}}",
+    "time_delta_parsing": "a time, as in 00:01:30:00 (DD:HH:MM:SS) or {{minutes: 90}}",
     "greater_than_equal": "at least {ge}",
     "greater_than": "greater than {gt}",
     "less_than_equal": "at most {le}",
@@ -198,6 +200,8 @@ def check_value(setting: str, value: Any, annotation: Any) -> Any:
     """
     from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
+    if timedelta in (annotation, *get_args(annotation)) and (time := duration(value)) is not None:
+        return time
     try:
         config = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False, strict=True)
         adapter = TypeAdapter(annotation, config=config)
@@ -214,6 +218,15 @@ def check_value(setting: str, value: Any, annotation: Any) -> Any:
         further = f", as in '{setting}=\"{shown(value)}\"'" if is_unquoted else ""
         raise UsageError(f"{setting}={shown(value)}: {must_be}{further}") from error
     return read if type(read) is type(value) or not isinstance(value, list | dict) else value
+
+
+def duration(value: Any) -> timedelta | None:
+    """Read a time as Lightning's Timer does: a text DD:HH:MM:SS, or the arguments of datetime.timedelta."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(:\d\d){3}", value):
+        value = dict(zip(("days", "hours", "minutes", "seconds"), map(int, value.split(":")), strict=True))
+    with suppress(TypeError, ValueError):
+        return timedelta(**value)
+    return None
 
 
 def allowed(problems: Iterable[Mapping[str, Any]], or_null: bool) -> str:

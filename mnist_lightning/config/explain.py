@@ -118,6 +118,11 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
             return unknown(key, value, OF_HYDRA, f" Another one of Hydra's that is not there yet: +{key}=VALUE.")
         group = key.partition(".")[0]
         option, known = names_beside(group if "." in key else "", words)
+        if isinstance(value, dict):
+            return UsageError(
+                f"{key}={{…}}: changes settings that are there already; others are added one by one, as in "
+                f"+{key}.NAME=VALUE, and another class is a file of conf/{key}: docs/own.md"
+            )
         if key in known:
             return UsageError(f"override /{key}: no file can say it; type {key}=NAME")
         further = f" Another argument of {option} is added by +{group}.NAME=VALUE." if option else ""

@@ -9,7 +9,15 @@ from omegaconf import DictConfig
 from mnist_lightning.config.check import nearest, own_packages
 from mnist_lightning.runs.errors import UsageError
 
-METRICS = ["train/loss", "train/learning_rate", "val/loss", "val/accuracy", "test/loss", "test/accuracy"]
+METRICS = [
+    "train/loss",
+    "train/loss_epoch",
+    "train/learning_rate",
+    "val/loss",
+    "val/accuracy",
+    "test/loss",
+    "test/accuracy",
+]
 
 
 def may_choose(path: str, node: Any, config: DictConfig) -> bool:
@@ -25,7 +33,7 @@ def may_choose(path: str, node: Any, config: DictConfig) -> bool:
         raise UsageError(
             f"{path}.monitor={monitor}: the test set chooses nothing: monitor: val/…, with data.val_size=N"
         )
-    if monitor.startswith("val/") and not config.data.val_size:
+    if monitor.startswith("val/") and (not config.data.val_size or config.trainer.get("limit_val_batches") == 0):
         if path == "callbacks.best_checkpoint" and monitor == "val/accuracy":
             return False
         raise UsageError(f"{path}.monitor={monitor}: no images are held out. To hold some out: data.val_size=5000")

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from mnist_lightning.config.check import CONFIG_FOLDER, NONE, shown
+from mnist_lightning.config.check import CONFIG_FOLDER, KINDS, NONE, shown
 from mnist_lightning.config.compose import CHANGEABLE, read
 from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.errors import UsageError
@@ -64,6 +64,8 @@ def word_as_meant(word: str) -> str | None:
         return f"{group}={NONE[group]}"
     if group in ("experiment", "sweep"):
         return None if is_empty else f"{group}={value}"
+    if group in KINDS and value.startswith("["):
+        raise UsageError(f"{word}: {group} takes one option; several loggers or callbacks stand in a file: docs/own.md")
     if key in INSTEAD and "LOCAL_RANK" not in os.environ:  # Lightning tells the processes that it starts hydra.run.dir
         raise UsageError(f"{word}: {INSTEAD[key]}")
     return word

@@ -30,7 +30,8 @@ class MNIST(Source):
     """The MNIST database of handwritten digits: LeCun, Cortes, Burges.
 
     Args:
-        root: holds the four files in MNIST/raw, as torchvision lays it out, packed or not; else they are downloaded.
+        root: holds the four files in MNIST/raw, as torchvision lays it out, or itself; packed or not, also by the names
+            that Kaggle gives them. Where they are missing, they are downloaded.
         search: further places to look in first.
     """
 
@@ -56,17 +57,18 @@ class MNIST(Source):
         """Return the first folder that holds all four files, and a line for each place that does not."""
         looked: list[str] = []
         for setting, place in [("data.root", self.root), *(("data.search", place) for place in self.search)]:
-            folder = Path(place) / self.name / "raw"
-            present = [name for name in FILES if any(path.exists() for path in self.forms(folder, name))]
-            if len(present) == len(FILES):
-                return folder, looked
-            looked.append(f"{setting:<12} {place}: {len(present) or 'none'} of the four files in {folder}")
+            for folder in (Path(place), laid_out := Path(place) / self.name / "raw"):
+                present = [name for name in FILES if any(path.exists() for path in self.forms(folder, name))]
+                if len(present) == len(FILES):
+                    return folder, looked
+            looked.append(f"{setting:<12} {place}: {len(present) or 'none'} of the four files in {laid_out}")
         return None, looked
 
     def forms(self, folder: Path, name: str) -> list[Path]:
         """Return the file unpacked and packed, first the one whose md5 is known."""
-        forms = [folder / name, folder / f"{name}.gz"]
-        return forms if name in self.md5 else forms[::-1]
+        plain = [folder / name, folder / name.replace("-idx", ".idx")]  # torchvision's name, and Kaggle's
+        packed = [folder / f"{name}.gz"]
+        return [*plain, *packed] if name in self.md5 else [*packed, *plain]
 
     def read_file(self, folder: Path, name: str) -> NDArray[np.uint8]:
         """Return the bytes of one of the four files, header included, once their number and md5 are right."""
@@ -117,9 +119,9 @@ class MNIST(Source):
         except (OSError, RuntimeError) as error:
             raise RunError(
                 f"{self.name} was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
-                f"  download     into {root}: {error}",
-                "Put the four files there, name a folder that has them (data.search=[FOLDER]), or train without "
-                "network on the small bundled digits:", "  python train.py data=digits",
+                f"  download     into {root}: {' '.join(str(error).split())}",
+                f"Put {', '.join(FILES)} there, packed or not, "
+                "name a folder that has them (data.search=[FOLDER]), or train without network on the bundled digits:", "  python train.py data=digits",
             ) from error  # fmt: skip
 
     def fetch(self, root: Path) -> Path:
@@ -130,13 +132,25 @@ class MNIST(Source):
         folder.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(30)  # seconds without a byte; torchvision sets none and would wait for ever
         with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as scratch:
-            self.of_torchvision(scratch, download=True)
+            self.fetch_from_mirrors(scratch)
             found = Path(scratch, self.name, "raw")
             for name in FILES:
                 self.read_file(found, name)
                 path = next(path for path in self.forms(found, name) if path.exists())
                 path.replace(folder / path.name)
         return folder
+
+    def fetch_from_mirrors(self, folder: str) -> None:
+        """Let torchvision download, from the next mirror where one stalls: it would give up then."""
+        errors = []
+        for mirror in getattr(self.of_torchvision, "mirrors", [None]):
+            one = {"mirrors": [mirror]} if mirror else {}
+            try:
+                type(self.name, (self.of_torchvision,), one)(folder, download=True)
+                return
+            except (OSError, RuntimeError) as error:
+                errors.append(" ".join(str(error).split()))
+        raise RuntimeError("; ".join(errors))
 
 
 class FashionMNIST(MNIST):

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,7 +30,7 @@ def accuracy_curve(accuracies: Sequence[float], title: str) -> Figure:
     """Draw accuracy, a fraction, after epochs 1, 2, … with a dashed line at the last value, as the tutorial does."""
     percent = 100 * np.asarray(accuracies)
     epochs = np.arange(1, len(percent) + 1)
-    figure, axes = one_chart(title, "epoch", "test accuracy (%)", size=(7, 4.2))
+    figure, axes = one_chart(title, "epoch", "test accuracy (%)", size=(5.4, 3.4))
     axes.plot(epochs, percent, color=ACCENT, marker="o", markersize=6, linewidth=2, clip_on=False, zorder=3)
     axes.axhline(percent[-1], color=MUTED, linestyle="--", linewidth=1.2)
     axes.annotate(
@@ -96,11 +96,20 @@ def reliability(counts: NDArray[np.int64], confidence: Fractions, accuracy: Frac
     filled = counts > 0
     middles = (np.arange(len(counts)) + 0.5) * width
     upper.bar(middles[filled], 100 * accuracy[filled], 0.9 * width, color=ACCENT, alpha=0.85, label="accuracy")
-    upper.plot(100 * confidence[filled], 100 * confidence[filled], "o", color=INK, markersize=4, label="confidence")
+    upper.plot(
+        100 * confidence[filled],
+        100 * confidence[filled],
+        "o",
+        color=INK,
+        markersize=4,
+        label="confidence",
+        clip_on=False,
+    )
     upper.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2)
     upper.legend(frameon=False, loc="upper left", labelcolor=INK)
     lower.bar(middles, counts, 0.9 * width, color=MUTED)
     lower.set_yscale("symlog", linthresh=1)
+    lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     upper.set(xlim=(0, 100), ylim=(0, 100))
     lower.set_ylim(bottom=0)
     style(upper, title, "", "read correctly (%)")

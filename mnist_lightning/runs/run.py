@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import shlex
 import shutil
 import traceback
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, reason
 from mnist_lightning.runs.files import is_scratch, read_json, real, remove_scratch, write_atomically
 from mnist_lightning.runs.processes import DIRECTORY_VARIABLE, is_main_process
@@ -221,10 +221,6 @@ def is_begun(directory: Path) -> bool:
     if is_main_process():
         return (directory / CONFIG_FILE).exists()
     return checkpoint_of(directory) is not None  # the main one may be writing the others now
-
-
-def resume_command(directory: str | Path) -> str:
-    return f"python train.py {shlex.quote(f'resume={directory}')}"
 
 
 def read_results(directory: Path) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
+from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
 from mnist_lightning.runs.files import read_json, remove_scratch
-from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek, resume_command
+from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek
 from mnist_lightning.runs.seal import Seal
 
 SWEEP_FILE = "sweep.json"

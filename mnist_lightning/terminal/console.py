@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import sys
 import warnings
 from collections.abc import Mapping
@@ -11,9 +10,10 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from mnist_lightning.runs.commands import module_command, resume_command, tensorboard_command
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.processes import is_main_process
-from mnist_lightning.runs.run import Run, resume_command
+from mnist_lightning.runs.run import Run
 from mnist_lightning.terminal.command import wrapped
 from mnist_lightning.terminal.epochs import shown
 
@@ -65,6 +65,8 @@ def set_up() -> None:
         "ignore", message=".*overriding `LightningModule.optimizer_.step,zero_grad.`"
     )  # lean.py does
     warnings.filterwarnings("ignore", message="The `srun` command is available")  # on a cluster's own machine
+    for by_exception in (".*was called without a model", ".*there is no last checkpoint"):  # of OnExceptionCheckpoint
+        warnings.filterwarnings("ignore", message=by_exception)
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
 
 
@@ -123,15 +125,14 @@ def closing(run: Run) -> str:
     fit_seconds = f"of which training and test {results['fit_seconds']:.1f} s"
     lines += [f"time           {run.total_seconds:.1f} s, {fit_seconds}", f"run            {run.directory}"]
     if any(run.directory.glob("events.out.tfevents*")):
-        lines.append("look at it     make tensorboard")
+        lines.append(f"inspect        {tensorboard_command(run.directory.parent)}")
     if run.checkpoint:
-        place = shlex.quote(str(run.directory))
         if more := how_to_go_on(results):
-            lines.append(f"go on          {resume_command(run.directory)} {more}")
+            lines.append(f"continue       {resume_command(run.directory)} {more}")
         if results.get("is_handwriting"):
-            lines.append(f"your digit     python -m mnist_lightning.serve {place}")
+            lines.append(f"try it         {module_command('serve', run.directory)}")
         else:
-            lines.append(f"your picture   python -m mnist_lightning.predict {place} PICTURE")
+            lines.append(f"try it         {module_command('predict', run.directory, 'PICTURE')}")
     return "\n".join(lines)
 
 

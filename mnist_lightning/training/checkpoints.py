@@ -11,9 +11,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import RunError
 from mnist_lightning.runs.files import real
-from mnist_lightning.runs.run import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, resume_command
+from mnist_lightning.runs.run import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import network_weights, read_checkpoint, weights_sha256
 

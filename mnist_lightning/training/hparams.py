@@ -5,7 +5,6 @@ first. They stand in event files of their own, so that a resumed run can write t
 record of a kind that it finds. torch's SummaryWriter.add_hparams makes a further run for them, so it is not used.
 """
 
-import hashlib
 import time
 from pathlib import Path
 
@@ -18,10 +17,10 @@ STATUS = {"success": api_pb2.STATUS_SUCCESS, "failed": api_pb2.STATUS_FAILURE}
 START, END = ".hparams-start", ".hparams-end"  # how the names of the two event files end
 
 
-def write_start(directory: Path, settings: dict[str, bool | int | float | str], name: str, fingerprint: str) -> None:
-    """Write the settings of a run that begins; runs that differ in nothing but the seed are one row of the tab."""
-    group = f"{name} {hashlib.sha256(fingerprint.encode()).hexdigest()[:8]}"
-    write(directory, START, summary_v2.hparams_pb(settings, trial_id=group, start_time_secs=time.time()))
+def write_start(directory: Path, settings: dict[str, bool | int | float | str]) -> None:
+    """Write the settings of a run that begins. Its row of the tab has the last two parts of its path as a name."""
+    row = "/".join(directory.absolute().parts[-2:])
+    write(directory, START, summary_v2.hparams_pb(settings, trial_id=row, start_time_secs=time.time()))
     remove(directory, END)
 
 

@@ -11,8 +11,9 @@ import torch.distributed as dist
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch.strategies.launchers import subprocess_script
 
+from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import Interrupted, RunError
-from mnist_lightning.runs.run import Run, resume_command
+from mnist_lightning.runs.run import Run
 from mnist_lightning.terminal.command import interrupt, say
 
 NOTICE_SECONDS = 5  # for this process to notice by itself, and to save what it has

@@ -22,14 +22,15 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
 
 from mnist_lightning.evaluation.measures import Evaluation, noun
-from mnist_lightning.runs.experiment import experiment, fingerprint, is_class
+from mnist_lightning.runs.experiment import experiment, is_class
 from mnist_lightning.runs.processes import is_main_process
 from mnist_lightning.runs.run import log
 from mnist_lightning.training import hparams
 
+CARD_WIDTH = 350  # pixels: how TensorBoard shows pictures, and of larger ones it leaves pixels out
 CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart
     "training and test": {
-        "loss": ["Multiline", ["train/loss", "val/loss", "test/loss"]],
+        "loss": ["Multiline", ["train/loss_epoch", "val/loss", "test/loss"]],
         "accuracy": ["Multiline", ["val/accuracy", "test/accuracy"]],
     }
 }
@@ -96,7 +97,7 @@ class RunLogger(TensorBoardLogger):
         if params.get("experiment"):
             chosen["experiment"] = params["experiment"]
         row = {key: value if isinstance(value, bool | int | float) else shown(value) for key, value in chosen.items()}
-        hparams.write_start(Path(self.root_dir), row, params["name"], fingerprint(settings))
+        hparams.write_start(Path(self.root_dir), row)
         self.log_text("command", shlex.join(["python", *sys.argv]))
         self.log_text("configuration", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
 
@@ -107,11 +108,14 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_figures(self, files: Mapping[str, bytes], step: int) -> None:
-        """Show pictures, each the content of a PNG file, in the tab IMAGES under figures/."""
-        for name, png in files.items():  # add_image would encode them again
-            width, height = Image.open(io.BytesIO(png)).size
-            picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
-            value = Summary.Value(tag=f"figures/{name}", image=picture)
+        """Show pictures, each the content of a PNG file, in the tab IMAGES under visual/, below the curves."""
+        for name, png in files.items():
+            picture = Image.open(io.BytesIO(png))
+            height, small = round(picture.height * CARD_WIDTH / picture.width), io.BytesIO()
+            picture.resize((CARD_WIDTH, height), Image.Resampling.LANCZOS).save(small, "PNG")
+            content = small.getvalue()
+            shown = Summary.Image(height=height, width=CARD_WIDTH, colorspace=3, encoded_image_string=content)
+            value = Summary.Value(tag=f"visual/{name}", image=shown)
             self.experiment.file_writer.add_summary(Summary(value=[value]), step)
 
     @rank_zero_only

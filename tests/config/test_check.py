@@ -179,7 +179,7 @@ trainer.precision=transformer-engine
 trainer.log_every_n_steps=3.5
     trainer.log_every_n_steps=3.5: must be a whole number
 trainer.max_time=soon
-    trainer.max_time=soon: Trainer can't be made: `Timer(duration='soon')`
+    trainer.max_time=soon: must be a time, as in 00:01:30:00 (DD:HH:MM:SS) or {minutes: 90}
 +callbacks.x={_target_:L.Timer,duration:2s}
     callbacks.x.duration=2s: Timer can't be made:
 +callbacks.x={_target_:L.EarlyStopping,monitor:train/loss,mode:maximum}

@@ -104,7 +104,10 @@ def test_stopped_sweep_ends_as_if_undisturbed(undisturbed: Path, program: Progra
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 130
-    assert errors.strip() == "train.py: interrupted. Go on with the rest of the sweep: python train.py resume=stopped"
+    assert (
+        errors.strip()
+        == f"train.py: interrupted. Go on with the rest of the sweep: python {PROJECT}/train.py resume=stopped"
+    )
     assert not processes_in(tmp_path), "nothing goes on in the background"
     begun = {path.parent.name: read(path.parent) for path in tmp_path.glob("stopped/*/results.json")}
     assert {one["status"] for one in begun.values()} <= {"interrupted", "finished"}
@@ -154,12 +157,12 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 1
     assert errors.strip().endswith(
-        "3 of 4 jobs did not finish. Do those again, and no others: python train.py resume=sweep"
+        f"3 of 4 jobs did not finish. Do those again, and no others: python {PROJECT}/train.py resume=sweep"
     )
     statuses = {row["runs"].partition("=")[2]: row["status"] for row in board_of(sweep)}
     assert statuses == {"diverges": "diverged", "raises": "failed", "long": "killed", "good": "finished"}
     assert "sweep/1_experiment=raises: failed: SparseAdam does not support dense gradients" in output
-    assert "Their logs: python -m mnist_lightning.compare sweep --logs" in output
+    assert "python -m mnist_lightning.compare sweep --logs" in output
     log = (sweep / "1_experiment=raises" / "train.log").read_text()
     assert "Traceback (most recent call last)" in log
     assert "1,437 images to train" in log
@@ -380,7 +383,7 @@ def test_search_goes_on_with_its_study(program: Program, tmp_path: Path) -> None
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 143
-    assert "Go on with the rest of the sweep: python train.py resume=search" in errors
+    assert f"Go on with the rest of the sweep: python {PROJECT}/train.py resume=search" in errors
     [interrupted] = tmp_path.glob("search/0_*/config.yaml")
 
     ended = program("train.py", "resume=search", "hydra.sweeper.trials=2")

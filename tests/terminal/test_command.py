@@ -166,7 +166,7 @@ def test_a_job_of_slurm_makes_room_and_its_command_goes_on(tmp_path: Path, run: 
     _, said = process.communicate()
     assert process.returncode == 128 + signal.SIGUSR1
     assert said == (
-        "train.py: asked to make room. Go on from its last checkpoint: python train.py resume=run\n"
+        f"train.py: asked to make room. Go on from its last checkpoint: python {PROJECT}/train.py resume=run\n"
         "train.py: SLURM starts job 7 again\n"
     )
     assert (tmp_path / "asked").read_text() == "requeue 7\n"

@@ -130,9 +130,9 @@ def test_scalars_of_run_and_sweep_are_drawn(browser: Chrome, address: str) -> No
 
 def test_figures_are_shown(browser: Chrome, address: str) -> None:
     open_tab(browser, address, "images&regexInput=one", 2300)
-    wait_for_text(browser, *(f"figures/{name}" for name in FIGURES))
+    wait_for_text(browser, *(f"visual/{name}" for name in FIGURES))
     widths = "e.naturalWidth"
-    until(browser, lambda: sum(width > 500 for width in find(browser, "img", widths)) >= len(FIGURES))
+    until(browser, lambda: sum(width == 350 for width in find(browser, "img", widths)) >= len(FIGURES))
     browser.set_window_size(1280, 1400)  # the first four, for the README
     keep(browser, "tensorboard-images")
 

@@ -1,0 +1,66 @@
+"""One row of the matrix, tried by real processes in a checkout of its own."""
+
+import json
+import shutil
+
+from faults.lab import PLAIN, Facts, Lab
+
+from matrix.rows import Row
+from mnist_lightning.trained import load_run
+
+
+def problem(lab: Lab, row: Row) -> str | None:
+    """Return what is not as the row expects it; None where all is."""
+    for place in ("run", "again"):
+        shutil.rmtree(lab.folder / place, ignore_errors=True)
+    if row.package:
+        (lab.folder / "conf" / row.group / "tried.yaml").write_text(row.file)
+    words = [*PLAIN, *row.words]
+    status, said = lab.run(*words, "output_dir=run", moment=0)
+    said, _, moments = said.partition("moments:\n")
+    if row.outcome == "refused":
+        return refusal(lab, row, status, said)
+    if status != 0 or "Traceback" in said:
+        return f"status {status}: {said[-400:]}"
+    if wrong := disagreement(lab):
+        return wrong
+    middle = len(moments.splitlines()) // 2
+    if row.outcome == "trains":
+        return None
+    status, said = lab.run(*words, "output_dir=again", moment=middle)
+    if status not in (137, -9):
+        return f"it was to be killed at moment {middle}, and ended with status {status}: {said[-300:]}"
+    again = ["resume=again"] if (lab.folder / "again" / "config.yaml").exists() else [*words, "output_dir=again"]
+    status, said = lab.run(*again)
+    if status != 0:
+        return f"resumed: status {status}: {said[-400:]}"
+    return Facts(lab.folder / "run").differences(Facts(lab.folder / "again"))
+
+
+def refusal(lab: Lab, row: Row, status: int, said: str) -> str | None:
+    said = said.strip()
+    if status != 2 or "Traceback" in said or row.said not in said:
+        return f"status {status}: {said[-400:]}"
+    left = [place for place in ("run", "runs") if (lab.folder / place).exists()]
+    lines = [line for line in said.splitlines() if line.startswith("train.py: ")]
+    return f"left {left}" if left else None if len(lines) == 1 else f"no single message: {said[-400:]}"
+
+
+def disagreement(lab: Lab) -> str | None:
+    """Return in what results.json, the last checkpoint, TensorBoard's events and load_run disagree."""
+    run = lab.folder / "run"
+    results = json.loads((run / "results.json").read_text())
+    facts = Facts(run)
+    if results["status"] != "finished" or "last.ckpt" in facts.found:
+        return f"{results['status']}; {facts.found.get('last.ckpt')}"
+    if facts.found["litter"]:
+        return f"left {facts.found['litter']}"
+    logged = [value for tag, _, value in facts.found["points"] if tag == "test/accuracy"]
+    shown = [epoch["test_accuracy"] for epoch in results["epochs"] if epoch["test_accuracy"] is not None]
+    if logged and shown and abs(logged[-1] - shown[-1]) > 1e-6:
+        return f"TensorBoard has test/accuracy {logged[-1]}, results.json {shown[-1]}"
+    if facts.found["checkpoints"]:
+        trained = load_run(run)
+        if sum(parameter.numel() for parameter in trained.network.parameters()) != results["parameters"]:
+            return "load_run has another number of parameters"
+    return None
