@@ -7,7 +7,7 @@ RUN := $(BIN)/python
 UV = $$(command -v uv || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test browser-test cluster-test attack-test fault-test mutation-test lint format lock tensorboard \
+.PHONY: help setup train test browser-test cluster-test attack-test fault-test matrix-test mutation-test lint format lock tensorboard \
 	bench seeds results clean
 
 help: ## list these targets
@@ -42,6 +42,9 @@ attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by
 
 fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six hundred times, and compare; twenty minutes
 	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m faults $(ARGS)
+
+matrix-test: setup ## try each argument and class of Lightning and PyTorch, and what Hydra users type; half an hour
+	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m matrix $(ARGS)
 
 mutation-test: setup ## put 40 small faults into each of nine modules, and see which the tests notice; ARGS="measures seal" for some
 	@PYTHONPATH=. $(RUN) tests/mutations.py $(ARGS)

@@ -506,3 +506,9 @@ def test_program_prints_and_writes(
     assert compare.main([str(tmp_path)]) == 0
     assert f"{tmp_path} is read-only: no leaderboard.csv is written" in capsys.readouterr().out
     assert not (tmp_path / "leaderboard.csv").exists()
+
+
+def test_a_trial_of_the_program_stands_in_no_table(tmp_path: Path) -> None:
+    make_run(tmp_path / "good")
+    make_run(tmp_path / "tried", config={"trainer": {"fast_dev_run": True}})
+    assert table(tmp_path).cells()["run"].tolist() == [str(tmp_path / "good")]

@@ -120,8 +120,9 @@ class MNIST(Source):
             raise RunError(
                 f"{self.name} was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
                 f"  download     into {root}: {' '.join(str(error).split())}",
-                f"Put {', '.join(FILES)} there, packed or not, "
-                "name a folder that has them (data.search=[FOLDER]), or train without network on the bundled digits:", "  python train.py data=digits",
+                f"Put {', '.join(FILES)} there, packed or not, name a folder that has them "
+                "(data.search=[FOLDER]), or train without network on the small bundled digits:",
+                "  python train.py data=digits",
             ) from error  # fmt: skip
 
     def fetch(self, root: Path) -> Path:

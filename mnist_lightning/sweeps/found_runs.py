@@ -57,7 +57,7 @@ def load_runs(*places: str | Path) -> "pd.DataFrame":
 
 
 def find(places: Iterable[Path]) -> FoundRuns:
-    """Read all runs below `places`, also behind links; what can't be read is skipped."""
+    """Read all runs below `places`, also behind links; what can't be read is skipped, and what was only tried."""
     places = [place.parent.parent if place.suffix == ".ckpt" else place for place in places]
     seen: set[Path] = set()
     jobs: dict[Path, Job] = {}
@@ -69,7 +69,9 @@ def find(places: Iterable[Path]) -> FoundRuns:
             if (folder / SWEEP_FILE).exists():
                 jobs |= {real(job.directory): job for job in Sweep.read(folder).jobs}
             if (folder / "results.json").exists():
-                read[here] = read_run(folder, here in jobs and jobs[here].pruned)
+                row, settings = read_run(folder, here in jobs and jobs[here].pruned)
+                if not settings.get("trainer.fast_dev_run"):  # which is no more than a trial of the program
+                    read[here] = row, settings
         except (UsageError, OSError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
     waiting = [job.directory for job in jobs.values() if not os.path.lexists(job.directory / "results.json")]

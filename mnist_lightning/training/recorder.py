@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.files import real
@@ -137,6 +138,9 @@ class Recorder(Callback):
         self.fit_seconds_before = self.fit_seconds  # the time of the figures is not counted
         self.run.results["ended_by"], self.has_ended = ended_by(trainer), True
         self.run.results["ended_why"] = why_ended(trainer)
+        tuners = (BatchSizeFinder, LearningRateFinder)  # of training; the former refuses to test on two loaders
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        trainer.callbacks = [one for one in callbacks if not isinstance(one, tuners)]  # type: ignore[attr-defined]
 
     def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.on_sanity_check_start(trainer, module)

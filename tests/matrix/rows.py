@@ -4,6 +4,7 @@ Each line: what it is, the words (and the settings of a file) that are tried, an
 
     works            trains, its files agree, and killed in the middle and resumed it ends with the same bits
     trains           the same, but what it does depends on the clock or on a search, so that no two runs are the same
+    does: TEXT       ends with status 0, and says this
     refused: TEXT    before data is read, with status 2 and no directory left, in one message with this text
 """
 
@@ -109,7 +110,7 @@ LearningRateMonitor | | works
 LearningRateMonitor | logging_interval: step | works
 LearningRateMonitor | logging_interval: hour | refused: must be 'step' or 'epoch'
 ModelCheckpoint | monitor: val/loss, save_top_k: 2 | works
-ModelCheckpoint | every_n_train_steps: 10, save_top_k: -1 | works
+ModelCheckpoint | every_n_train_steps: 10, save_top_k: -1, enable_version_counter: false | works
 ModelCheckpoint | train_time_interval: {minutes: 1} | works
 ModelCheckpoint | train_time_interval: soon | refused: must be a time
 ModelCheckpoint | save_top_k: 3 | refused: No quantity for top_k to track
@@ -183,14 +184,60 @@ ReduceLROnPlateau | monitor: val/loss, patience: 0 | works
 ReduceLROnPlateau | | refused: monitor: is missing
 SequentialLR | | refused: schedulers: is missing
 StepLR | step_size: 1 | works
-StepLR | step_size: 0 | refused: step_size=0
+StepLR | step_size: 0 | refused: StepLR can't be made
 """
+HYDRA = r"""
+key=value | optimizer.lr=0.05 | does: test accuracy
+group=option | optimizer=adamw scheduler=cosine model=mlp | does: test accuracy
++key=value | +optimizer.weight_decay=0.001 | does: test accuracy
+++key=value | ++optimizer.lr=0.05 ++trainer.max_epochs=1 | does: 1/1
+${other.key} | optimizer.lr=${optimizer.momentum} | does: test accuracy
+${oc.env:NAME} | optimizer.lr=${oc.decode:${oc.env:NO_SUCH,0.1}} | does: test accuracy
+casts | trainer.max_epochs=int(1) | does: 1/1
+~group | ~logger | does: test accuracy
+group=null | logger=null scheduler=null experiment=null | does: test accuracy
+~key | ~callbacks.figures | does: test accuracy
+key=null | callbacks.figures=null | does: test accuracy
++experiment=NAME | +experiment=tuned trainer.max_epochs=1 | does: test accuracy
+-m key=a,b | -m seed=0,1 hydra.sweep.dir=runs/s | does: 2 jobs
+-m key=range(n) | -m seed=range(2) hydra.sweep.dir=runs/s | does: 2 jobs
+-m key=[a],[b] | -m model.channels=[4,8],[8,8] optimizer.lr=0.01,0.1 hydra.sweep.dir=runs/s | does: 4 jobs
+-m group=a,b | -m model=mlp,cnn hydra.sweep.dir=runs/s | does: 2 jobs
+sweep=NAME | sweep=seeds hydra.sweeper.params.seed="range(2)" hydra.sweep.dir=runs/s | does: 2 jobs
+hydra.job.chdir | hydra.job.chdir=true output_dir=runs/a | does: test accuracy
+hydra.verbose | hydra.verbose=true | does: test accuracy
+--cfg | --cfg job | does: max_epochs
+--info | --info defaults | does: Defaults List
+--resolve | --cfg job --resolve | does: max_epochs
+--package | --cfg job --package optimizer | does: momentum
+--config-dir | --config-dir . | does: test accuracy
+hydra/launcher=basic | -m seed=0,1 hydra/launcher=basic hydra.sweep.dir=runs/s | does: 2 jobs
+hydra.run.dir | hydra.run.dir=outputs/x | refused: a run's directory is output_dir=DIR
+hydra.sweep.subdir | -m seed=0,1 hydra.sweep.subdir=${hydra.job.num} | refused: the directories of jobs are named
+hydra/sweeper=basic | -m seed=0,1 hydra/sweeper=basic | refused: hydra/sweeper
+a misspelt key | optimizer.learning_rate=0.1 | refused: There are: optimizer.lr
+a misspelt option | optimizer=adm | refused: Did you mean adam?
+another class's key | optimizer=adam optimizer.momentum=0.9 | refused: There are: optimizer.lr, optimizer.betas
+a comma without -m | seed=0,1 | refused: --multirun
+key= | name= | refused: must be a text
+quotes missing | data.root=/x/a=b | refused: only in quotes
+not key=value | seed | refused: Settings are written key=value
+--resolve alone | --resolve | refused: --resolve
+no values | -m seed=range(0) | refused: is no value at all
+~key of a class | ~optimizer.lr | refused: can't be taken away
+group@place | optimizer@opt=adam | refused: a group has its one place
+--config-name | --config-name nothere | refused: Cannot find primary config
+hydra.mode | hydra.mode=foo | refused: hydra.mode=foo
+_target_ elsewhere | model._target_=os.system | refused: must be a class of
+"""
+HYDRAS = "what Hydra users type"
 KINDS = {
     "arguments of the Trainer": (TRAINER, ""),
     "callbacks": (CALLBACKS, "lightning.pytorch.callbacks"),
     "loggers": (LOGGERS, "lightning.pytorch.loggers"),
     "optimizers": (OPTIMIZERS, "torch.optim"),
     "schedulers": (SCHEDULERS, "torch.optim.lr_scheduler"),
+    HYDRAS: (HYDRA, ""),
 }
 
 
@@ -229,6 +276,6 @@ def rows() -> Iterator[Row]:
     for kind, (lines, package) in KINDS.items():
         for line in lines.strip().splitlines():
             name, settings, expected = (part.strip() for part in line.split(" |"))
-            match = re.fullmatch(r"(works|trains|refused)(?:: (.+))?", expected)
+            match = re.fullmatch(r"(works|trains|does|refused)(?:: (.+))?", expected)
             assert match, line
             yield Row(kind, package, name, settings, match[1], match[2] or "")
