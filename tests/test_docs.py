@@ -1,6 +1,7 @@
 """The documents say what is so: examples are executed and commands are run."""
 
 import doctest
+import json
 import re
 import shlex
 import subprocess
@@ -57,6 +58,14 @@ def test_readme_command_runs(command: str, program: Program, tmp_path: Path) -> 
     own = [word.replace("val_size=5000", "val_size=100") for word in words[1:]]
     own = [word for word in own if not word.startswith(("data=", "resume=", "trainer.max_epochs"))]
     reduced = ("data=digits", "trainer.limit_train_batches=3", "trainer.max_epochs=1", "trainer.devices=1")
+    if again := [word for word in own if word.startswith("again=")]:
+        assert program("train.py", *reduced, "logger=none", f"output_dir={tmp_path}/run").returncode == 0
+        ended = program("train.py", again[0].replace("RUN", f"{tmp_path}/run"), own[-1], f"output_dir={tmp_path}/new")
+        before, after = (
+            json.loads((tmp_path / name / "results.json").read_text())["epochs"][0] for name in ("run", "new")
+        )
+        assert (ended.returncode, before["learning_rate"], after["learning_rate"]) == (0, 0.01, 0.1)
+        return
     a_sweep = [word for word in own if word == "-m" or word.startswith("sweep=")]
     if not a_sweep and "trainer=ddp" not in own:  # those need a process of their own
         assert fit(tmp_path / "run", *own, *reduced)["status"] == "finished"

@@ -140,7 +140,7 @@ CometLogger | | refused: pip install -U 'comet-ml
 LitLogger | | refused: must be a class of
 Logger | | refused: abstract
 MLFlowLogger | | refused: mlflow
-WandbLogger | offline: true | refused: python -m pip install 'wandb
+WandbLogger | save_dir: "${output_dir}", offline: true | works
 """
 OPTIMIZERS = """
 ASGD | lr: 0.01 | works
