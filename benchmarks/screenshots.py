@@ -20,7 +20,7 @@ from selenium.webdriver.chrome.service import Service
 
 DOCS = Path(__file__).parent.parent / "docs"
 WIDTH = 1280
-PICTURES = {"tensorboard": ("timeseries", 1180), "tensorboard_images": ("images&regexInput=0_lr=0.01,seed=0", 1330)}
+PICTURES = {"tensorboard": ("timeseries", 1180), "tensorboard_images": ("images&regexInput=^0_", 1330)}
 DEEP = """
     function* deep(root) { for (const e of root.querySelectorAll('*')) { yield e; if (e.shadowRoot) yield* deep(e.shadowRoot) } }
     const button = [...deep(document)].find(e => e.matches('button') && e.textContent.trim() === arguments[0]);

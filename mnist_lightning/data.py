@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import DataLoader, SequentialSampler, TensorDataset
+from torch.utils.data import DataLoader, Sampler, SequentialSampler, TensorDataset
 
 from mnist_lightning.datasets.draw import balanced_draw
 from mnist_lightning.datasets.source import Arrays, Source
@@ -114,14 +114,15 @@ class ImageDataModule(LightningDataModule):
         if self.batch_size % devices:
             raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
         device = self.splits["train"].tensors[0].device
-        order = ShuffledBatches(self.size("train"), self.batch_size, self.seed, rank, devices, device, self.resumed_at)
-        order.is_fixed = bool(getattr(self.trainer, "overfit_batches", 0))
+        kind = RepeatedBatches if self._overfits else ShuffledBatches
+        order = kind(self.size("train"), self.batch_size, self.seed, rank, devices, device, self.resumed_at)
         return BatchLoader(self.splits["train"], batch_size=None, sampler=order)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each of `evaluation_stages`: they are all evaluated after every epoch."""
         splits = [self.splits[stage] for stage in self.evaluation_stages]
-        orders = [SequentialBatches(len(split), self.test_batch_size, *self._place) for split in splits]
+        batches = [sequential_batches(len(split), self.test_batch_size, *self._place) for split in splits]
+        orders: list[Any] = [FixedBatches(of) if self._overfits else of for of in batches]
         return [BatchLoader(split, batch_size=None, sampler=order) for split, order in zip(splits, orders, strict=True)]
 
     test_dataloader = val_dataloader
@@ -137,6 +138,10 @@ class ImageDataModule(LightningDataModule):
     def _place(self) -> tuple[int, int]:
         """Which device this process is, of how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    @property
+    def _overfits(self) -> bool:
+        return bool(getattr(self.trainer, "overfit_batches", 0))
 
     @property
     def evaluation_stages(self) -> list[str]:
@@ -163,7 +168,7 @@ class BatchLoader(DataLoader):
 
 
 @dataclass(eq=False)
-class ShuffledBatches(SequentialSampler):  # of this kind, so that Lightning leaves it where it overfits some batches
+class ShuffledBatches(Sampler[Tensor]):
     """The training images in an order that is a function of (seed, epoch), as one index tensor per batch.
 
     An index tensor makes TensorDataset return a whole batch by one indexing operation. Of each global batch, every
@@ -178,7 +183,10 @@ class ShuffledBatches(SequentialSampler):  # of this kind, so that Lightning lea
     device: str | torch.device = "cpu"  # the images': nothing has to be copied when they are indexed
     resumed_at: tuple[int, int] = (0, 0)  # of that epoch, so many batches are left out
     epoch: int = 0
-    is_fixed: bool = False  # the order of the first epoch in each, for trainer.overfit_batches
+
+    @property
+    def drawn_by(self) -> tuple[int, int]:
+        return self.seed, self.epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch."""
@@ -187,8 +195,8 @@ class ShuffledBatches(SequentialSampler):  # of this kind, so that Lightning lea
     def __len__(self) -> int:
         return -(-self.images // self.batch_size)
 
-    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
-        order = np.random.default_rng((self.seed, 0 if self.is_fixed else self.epoch)).permutation(self.images)
+    def __iter__(self) -> Iterator[Tensor]:
+        order = np.random.default_rng(self.drawn_by).permutation(self.images)
         epoch, done = self.resumed_at
         for batch in torch.from_numpy(order).to(self.device).split(self.batch_size)[done * (epoch == self.epoch) :]:
             yield batch[self.rank :: self.devices] if self.rank < len(batch) else batch[:1]
@@ -199,15 +207,28 @@ class ShuffledBatches(SequentialSampler):  # of this kind, so that Lightning lea
         return len(range(self.rank, images, self.devices)), images
 
 
-class SequentialBatches(SequentialSampler):
-    """Each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
+class RepeatedBatches(ShuffledBatches, SequentialSampler):  # type: ignore[misc]
+    """The order of the first epoch in each, for trainer.overfit_batches: Lightning would replace any other sampler."""
 
-    def __init__(self, images: int, batch_size: int, rank: int = 0, devices: int = 1) -> None:
-        start, stop = (images * place // devices for place in (rank, rank + 1))
-        self.batches = [slice(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size)]
+    @property
+    def drawn_by(self) -> tuple[int, int]:
+        return self.seed, 0
+
+
+class FixedBatches(SequentialSampler):
+    """The same batches every time, for the evaluations of trainer.overfit_batches."""
+
+    def __init__(self, batches: list[slice]) -> None:
+        self.batches = batches
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.batches)
 
     def __len__(self) -> int:
         return len(self.batches)
+
+
+def sequential_batches(images: int, batch_size: int, rank: int = 0, devices: int = 1) -> list[slice]:
+    """Return each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
+    start, stop = (images * place // devices for place in (rank, rank + 1))
+    return [slice(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size)]

@@ -147,7 +147,8 @@ class Classifier(LeanHooks, LightningModule):
                 self.trainer._results.pop(f"training_step.train/{name}", None)  # type: ignore[union-attr]
 
     def on_train_epoch_end(self) -> None:
-        self.log("train/loss_epoch", self.train_loss(), sync_dist=True)
+        if not getattr(self.trainer, "barebones", False):
+            self.log("train/loss_epoch", self.train_loss(), sync_dist=True)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         images, labels = batch

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_lightning.data import ImageDataModule, SequentialBatches, ShuffledBatches
+from mnist_lightning.data import ImageDataModule, ShuffledBatches, sequential_batches
 from mnist_lightning.datasets import mnist
 from mnist_lightning.datasets.digits import Digits
 from mnist_lightning.datasets.draw import balanced_draw
@@ -94,7 +94,7 @@ def test_evaluation_sees_every_image_once_on_any_number_of_devices() -> None:
         seen = [
             index
             for rank in range(devices)
-            for batch in SequentialBatches(1003, 100, rank, devices)
+            for batch in sequential_batches(1003, 100, rank, devices)
             for index in range(1003)[batch]
         ]
         assert seen == list(range(1003))

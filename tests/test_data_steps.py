@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from mnist_lightning.data import ImageDataModule, SequentialBatches, ShuffledBatches, data_sha256
+from mnist_lightning.data import ImageDataModule, RepeatedBatches, ShuffledBatches, data_sha256, sequential_batches
 from mnist_lightning.datasets.source import Arrays, Source
 from mnist_lightning.runs.errors import UsageError
 
@@ -147,9 +147,9 @@ def test_devices_take_their_shares_in_turn() -> None:
         )
     uneven = [ShuffledBatches(5, 9, 3, rank, devices=3).share(0) for rank in range(3)]
     assert uneven == [(2, 5), (2, 5), (1, 5)]
-    assert list(SequentialBatches(7, 2)) == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)]
-    assert list(SequentialBatches(7, 2, 0, 2)) == [slice(0, 2), slice(2, 3)]
-    assert list(SequentialBatches(7, 2, 1, 2)) == [slice(3, 5), slice(5, 7)]
+    assert sequential_batches(7, 2) == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)]
+    assert sequential_batches(7, 2, 0, 2) == [slice(0, 2), slice(2, 3)]
+    assert sequential_batches(7, 2, 1, 2) == [slice(3, 5), slice(5, 7)]
 
 
 def test_the_place_of_this_process_counts() -> None:
@@ -173,3 +173,13 @@ def test_serving_draws_nothing_from_torchs_generator() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     batch = object()
     assert dots().transfer_batch_to_device(batch, torch.device("cpu"), 0) is batch
+
+
+def test_an_overfitting_run_sees_the_same_batches_in_every_epoch() -> None:
+    shuffled, repeated = ShuffledBatches(20, 4, seed=3), RepeatedBatches(20, 4, seed=3)
+    first = [batch.tolist() for batch in shuffled]
+    for epoch in (0, 1, 7):
+        repeated.set_epoch(epoch)
+        assert [batch.tolist() for batch in repeated] == first
+    shuffled.set_epoch(1)
+    assert [batch.tolist() for batch in shuffled] != first

@@ -474,7 +474,9 @@ def test_a_number_of_ones_own_is_everywhere(home: Path, tmp_path: Path, capsys: 
     assert results["test"]["f1"] == results["epochs"][-1]["test_f1"] == pytest.approx(expected, rel=1e-6)
     [*_, last] = EventAccumulator(str(tmp_path / "run")).Reload().Scalars("val/f1")
     assert last.value == pytest.approx(results["val"]["f1"])
-    assert f"val f1 {results['val']['f1']:.4f}" in (tmp_path / "run" / "train.log").read_text()
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert f"val accuracy   {results['val']['accuracy']:.2%}" in log and f"f1 {results['val']['f1']:.4f}" in log
+    assert re.search(rf"(?m)^  1/.*  {results['epochs'][0]['val_f1']:.4f}  .* s$", log), "a column of the epochs' table"
     fit(tmp_path / "worse", *overrides, "optimizer.lr=0.0001")
     for metric in ("f1", "loss"):
         capsys.readouterr()

@@ -143,14 +143,17 @@ class MNIST(Source):
 
     def fetch_from_mirrors(self, folder: str) -> None:
         """Let torchvision download, from the next mirror where one stalls: it would give up then."""
-        errors = []
-        for mirror in getattr(self.of_torchvision, "mirrors", [None]):
-            one = {"mirrors": [mirror]} if mirror else {}
+        of, errors = self.of_torchvision, []
+        mirrors = list(getattr(of, "mirrors", ()))
+        for one in [[mirror] for mirror in mirrors] or [mirrors]:
             try:
-                type(self.name, (self.of_torchvision,), one)(folder, download=True)
+                of.mirrors = one
+                of(folder, download=True)
                 return
             except (OSError, RuntimeError) as error:
                 errors.append(" ".join(str(error).split()))
+            finally:
+                of.mirrors = mirrors
         raise RuntimeError("; ".join(errors))
 
 

@@ -189,10 +189,10 @@ StepLR | step_size: 0 | refused: StepLR can't be made
 HYDRA = r"""
 key=value | optimizer.lr=0.05 | does: test accuracy
 group=option | optimizer=adamw scheduler=cosine model=mlp | does: test accuracy
-+key=value | +optimizer.weight_decay=0.001 | does: test accuracy
++key=value | +optimizer.maximize=false | does: test accuracy
 ++key=value | ++optimizer.lr=0.05 ++trainer.max_epochs=1 | does: 1/1
 ${other.key} | optimizer.lr=${optimizer.momentum} | does: test accuracy
-${oc.env:NAME} | optimizer.lr=${oc.decode:${oc.env:NO_SUCH,0.1}} | does: test accuracy
+${oc.env:NAME} | 'optimizer.lr="${oc.decode:${oc.env:NO_SUCH,0.1}}"' | does: test accuracy
 casts | trainer.max_epochs=int(1) | does: 1/1
 ~group | ~logger | does: test accuracy
 group=null | logger=null scheduler=null experiment=null | does: test accuracy
@@ -203,14 +203,14 @@ key=null | callbacks.figures=null | does: test accuracy
 -m key=range(n) | -m seed=range(2) hydra.sweep.dir=runs/s | does: 2 jobs
 -m key=[a],[b] | -m model.channels=[4,8],[8,8] optimizer.lr=0.01,0.1 hydra.sweep.dir=runs/s | does: 4 jobs
 -m group=a,b | -m model=mlp,cnn hydra.sweep.dir=runs/s | does: 2 jobs
-sweep=NAME | sweep=seeds hydra.sweeper.params.seed="range(2)" hydra.sweep.dir=runs/s | does: 2 jobs
+sweep=NAME | sweep=seeds 'hydra.sweeper.params.seed="0,1"' hydra.sweep.dir=runs/s | does: 2 jobs
 hydra.job.chdir | hydra.job.chdir=true output_dir=runs/a | does: test accuracy
 hydra.verbose | hydra.verbose=true | does: test accuracy
 --cfg | --cfg job | does: max_epochs
 --info | --info defaults | does: Defaults List
 --resolve | --cfg job --resolve | does: max_epochs
 --package | --cfg job --package optimizer | does: momentum
---config-dir | --config-dir . | does: test accuracy
+--config-dir | seed=1 --config-dir . | does: test accuracy
 hydra/launcher=basic | -m seed=0,1 hydra/launcher=basic hydra.sweep.dir=runs/s | does: 2 jobs
 hydra.run.dir | hydra.run.dir=outputs/x | refused: a run's directory is output_dir=DIR
 hydra.sweep.subdir | -m seed=0,1 hydra.sweep.subdir=${hydra.job.num} | refused: the directories of jobs are named
