@@ -224,3 +224,31 @@ def test_training_images_are_let_go_and_read_again_for_another_fit() -> None:
     assert data.splits == {"test": test}, "nothing is read again"
     data.setup("fit")
     assert all(map(torch.equal, data.splits["train"].tensors, kept))
+
+
+def test_the_next_mirror_is_asked_where_one_stalls(
+    mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Mirrored:
+        mirrors = ("slow", "quick")
+
+        def __init__(self, root: str, download: bool) -> None:
+            asked.extend(self.mirrors)
+            if self.mirrors == ["slow"]:
+                raise TimeoutError("timed out")
+            copy_of(mnist_root, Path(root))
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", Mirrored)
+    mnist.MNIST(str(tmp_path)).read()
+    assert asked == ["slow", "quick"]
+
+
+def test_files_are_known_by_kaggles_names_too_and_in_the_folder_itself(mnist_root: Path, tmp_path: Path) -> None:
+    for name in mnist.FILES:
+        (tmp_path / name.replace("-idx", ".idx")).symlink_to(mnist_root / "MNIST" / "raw" / name)
+    found = mnist.MNIST(str(tmp_path / "nowhere"), [str(tmp_path)])
+    assert found.find()[0] == tmp_path
+    images, *_ = found.read(may_download=False)
+    assert images.shape == (60_000, 28, 28)

@@ -496,3 +496,23 @@ def test_a_metric_of_ones_own_that_nobody_measures_is_refused(tmp_path: Path, mo
     with pytest.raises(UsageError, match=r"monitor=val/f1: there is no such metric. There are: val/loss, val/accuracy"):
         fit(tmp_path / "run", "data=digits", "data.val_size=200", "trainer=smoke", stop)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_terminal_says_that_a_run_is_resumed_why_it_ended_and_what_took_its_time(
+    tmp_path: Path, program: Program
+) -> None:
+    short = ("data=digits", "trainer.limit_train_batches=5", "logger=none", "~callbacks.figures")
+    ended = program("train.py", *short, "trainer.max_epochs=1", "trainer.profiler=simple", "output_dir=run")
+    assert ended.stdout.count("FIT Profiler Report") == 1
+    assert (tmp_path / "run" / "profile.txt").read_text().count("run_training_epoch") == 1
+    reached = read(tmp_path / "run")["epochs"][0]["test_accuracy"]
+    stops = "{_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/loss,stopping_threshold:9}"
+    words = (f"+callbacks.stop={stops}", "trainer.max_epochs=4", "data.val_size=100")
+    resumed = program("train.py", "resume=run", "trainer.max_epochs=2", "trainer.profiler=null")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resumed after epoch 1: test accuracy {reached:.2%}\n" in resumed.stdout
+    stopped = program("train.py", *short, *words, "output_dir=stopped")
+    [line] = [line for line in stopped.stdout.splitlines() if line.startswith("ended by")]
+    assert line.startswith(
+        "ended by       EarlyStopping after 1 epoch, step 5: Stopping threshold reached: val/loss = "
+    )

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from mnist_lightning.runs import commands
 from mnist_lightning.runs import run as runs
+from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
 from mnist_lightning.runs.processes import is_main_process
 from mnist_lightning.runs.run import (
@@ -20,7 +22,6 @@ from mnist_lightning.runs.run import (
     make_directory,
     peek,
     read_results,
-    resume_command,
 )  # fmt: skip
 from mnist_lightning.runs.seal import Seal
 
@@ -348,3 +349,18 @@ def test_a_run_that_was_asked_for_wrongly_stands_as_it_stood(tmp_path: Path) -> 
         begun.save()
         raise RunError("no")
     assert status_of(tmp_path / "begun") == "failed"
+
+
+def test_commands_and_data_are_those_of_the_checkout_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert commands.module_command("serve", "a b") == "python -m mnist_lightning.serve 'a b'"
+    assert commands.tensorboard_command(tmp_path) == "make tensorboard"
+    monkeypatch.chdir(tmp_path)
+    home = commands.PROJECT
+    assert resume_command("run") == f"python {home}/train.py resume=run"
+    assert commands.module_command("serve", "run") == f"PYTHONPATH={home} python -m mnist_lightning.serve run"
+    assert commands.tensorboard_command(Path("runs/a")) == "tensorboard --logdir runs/a"
+    assert commands.from_checkout(["conf", "nowhere"]) == [f"{home}/conf", "nowhere"]
+    (tmp_path / "conf").mkdir()
+    assert commands.from_checkout("conf") == "conf"
