@@ -229,7 +229,7 @@ def test_training_images_are_let_go_and_read_again_for_another_fit() -> None:
 def test_the_next_mirror_is_asked_where_one_stalls(
     mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    asked: list[str] = []
 
     class Mirrored:
         mirrors = ("slow", "quick")
