@@ -4,13 +4,12 @@ import inspect
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ModelPruning
-from pydantic import Field
 from torch import Tensor, nn
 from torchmetrics import MetricCollection, SumMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
@@ -279,21 +278,6 @@ def number(name: str, value: Any) -> float:
     if not math.isfinite(found):
         raise RunError(f"{name}={value!r}: must be a finite number")
     return found
-
-
-class SmoothedClassifier(Classifier):
-    """Training with smoothed labels (Szegedy and others 2015, arXiv:1512.00567): a part is shared out to all classes.
-
-    Args:
-        smoothing: that part, 0 to 1.
-    """
-
-    def __init__(self, *args: Any, smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.smoothing = smoothing
-
-    def training_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(self.network(images), labels, label_smoothing=self.smoothing)
 
 
 def evaluation_metrics(classes: int) -> MetricCollection:

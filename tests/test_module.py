@@ -13,7 +13,7 @@ from torch import nn
 
 from mnist_lightning.data import ImageDataModule
 from mnist_lightning.datasets.digits import Digits
-from mnist_lightning.module import Classifier, SmoothedClassifier
+from mnist_lightning.module import Classifier
 from mnist_lightning.networks.cnn import CNN
 from mnist_lightning.runs.errors import DivergedError
 from mnist_lightning.terminal import console
@@ -60,16 +60,6 @@ def test_steps_equal_hand_written_pytorch(data: ImageDataModule, tmp_path: Path)
             p.data -= 0.01 * velocity[name]
     for (name, trained), expected in zip(module.network.named_parameters(), by_hand.parameters(), strict=True):
         torch.testing.assert_close(trained, expected, rtol=1e-4, atol=1e-6, msg=name)
-
-
-def test_smoothed_labels_share_out_a_part_to_all_classes() -> None:
-    module = SmoothedClassifier(CNN(), smoothing=0.3)
-    x, y = torch.randn(8, 1, 28, 28), torch.arange(8)
-    log_p = module.network(x).log_softmax(1)
-    wanted = torch.full((8, 10), 0.3 / 10) + 0.7 * torch.eye(10)[y]
-    torch.testing.assert_close(module.training_loss(x, y), -(wanted * log_p).sum(1).mean())
-    compose = test_train.compose_config("module=smoothed")
-    assert compose.module.smoothing == 0.1
 
 
 def test_evaluation_is_an_exact_count(data: ImageDataModule, tmp_path: Path) -> None:

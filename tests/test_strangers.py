@@ -273,9 +273,7 @@ def test_data_of_a_stranger_is_looked_for_in_ones_own_places(run: Path, mnist_ro
     with pytest.raises(RunError, match="was tested on other images"):
         load_run(run).test_set(mnist_root)
     assert len(replace(load_run(run), test_sha256=None).test_set(mnist_root)[0]) == 10_000
-    with pytest.raises(
-        RunError, match="MNIST was not found"
-    ) as missing:  # the tests' folder has none at its own places
+    with pytest.raises(RunError, match="was tested on other images") as missing:  # those of the checkout's places
         load_run(run).test_set()
     assert "outside" not in str(missing.value)
 

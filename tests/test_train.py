@@ -149,7 +149,8 @@ def test_events_are_read_back_by_tag(finished: Path) -> None:
     events = EventAccumulator(str(finished)).Reload()
     tags = events.Tags()
     assert set(tags["scalars"]) == {
-        "train/loss", "train/learning_rate", "test/loss", "test/accuracy", "val/loss", "val/accuracy"
+        "train/loss", "train/loss_epoch", "train/learning_rate", "test/loss", "test/accuracy", "val/loss",
+        "val/accuracy",
     }  # fmt: skip
     assert set(tags["images"]) == {f"visual/{name}" for name in FIGURES}
     texts = {tag: events.Tensors(f"run/{tag}/text_summary")[0] for tag in ("command", "configuration", "layers")}
@@ -161,7 +162,7 @@ def test_events_are_read_back_by_tag(finished: Path) -> None:
     [charts] = events.Tensors("custom_scalars__config__")
     layout = Layout.FromString(charts.tensor_proto.string_val[0])
     loss, _ = layout.category[0].chart
-    assert list(loss.multiline.tag) == ["train/loss", "val/loss", "test/loss"]
+    assert list(loss.multiline.tag) == ["train/loss_epoch", "val/loss", "test/loss"]
     assert tags["graph"]
     graph = {node.op for node in GraphDef.FromString(events._graph).node}
     assert "aten::_convolution" in graph

@@ -197,7 +197,9 @@ def test_the_command_asks_in_one_line(run: Path, program: Program) -> None:
     (run / "seal.json").unlink()
     ended = program("train.py", f"resume={run}", "trainer.max_epochs=3")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert re.fullmatch(r"train\.py: .*seal\.json is missing.*: python train\.py resume=.* trust=true\n", ended.stderr)
+    assert re.fullmatch(
+        r"train\.py: .*seal\.json is missing.*: python \S*train\.py resume=.* trust=true\n", ended.stderr
+    )
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
 
 

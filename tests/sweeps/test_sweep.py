@@ -578,9 +578,11 @@ def test_hparams_tab_as_its_server_tells_it(tensorboard: str, undisturbed: Path)
         "sliceSize": 100,
     }
     groups = ask("plugin/hparams/session_groups", wanted)["sessionGroups"]
-    assert sorted(group["hparams"]["optimizer.lr"] for group in groups) == [0.03, 0.1], "seeds share a row"
+    assert sorted(group["hparams"]["optimizer.lr"] for group in groups) == [0.03, 0.03, 0.1, 0.1]
+    rows = {f"{undisturbed.name}/{path.parent.name}" for path in undisturbed.glob("*/results.json")}
+    assert {group["name"] for group in groups} == rows, "found again by the names of their directories"
     for group in groups:
-        assert [session["status"] for session in group["sessions"]] == ["STATUS_SUCCESS"] * 2
+        assert [session["status"] for session in group["sessions"]] == ["STATUS_SUCCESS"]
         for session in group["sessions"]:
             values = {m["name"]["tag"]: m["value"] for m in session["metricValues"]}
             results = read(undisturbed / session["name"])
