@@ -18,6 +18,9 @@ from pathlib import Path
 
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from mnist_lightning.datasets import mnist
+
 PROJECT = Path(__file__).parent.parent
 IMPORTED = {"evaluate": "mnist_lightning.trained, mnist_lightning.figures.report", "predict": "mnist_lightning.trained"}
 
@@ -60,6 +63,12 @@ def run(*command: str) -> Finished:
     return Finished(output, seconds, usage.ru_maxrss / 1024)
 
 
+def mnist_folder() -> str:
+    """Return the folder in which train.py finds MNIST."""
+    found, _ = (data := mnist.of_conf()).find()
+    return str(found.parent.parent) if found else data.root
+
+
 def program(name: str, root: str, epochs: int) -> dict[str, float]:
     """Run one of the programs beside this file: seconds per epoch, accuracy, peak memory."""
     finished = run(f"benchmarks/{name}.py", root, str(epochs))
@@ -97,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10, help="of the three fast programs; the slow ones run one")
-    parser.add_argument("--root", default="../shared/mnist", help="a folder with MNIST/raw")
+    parser.add_argument("--root", default=mnist_folder(), help="a folder with MNIST/raw; default: as train.py")
     arguments = parser.parse_args()
     programs = {
         "(a) the tutorial's loop": lambda: program("tutorial_loop", arguments.root, 1),

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import run
+from bench import mnist_folder, run
 
 OPTIONS = {
     "default": (),
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", default=[], metavar="RECIPE", help="of conf/experiment")
-    parser.add_argument("--root", default="../shared/mnist", help="a folder with MNIST/raw")
+    parser.add_argument("--root", default=mnist_folder(), help="a folder with MNIST/raw; default: as train.py")
     arguments, overrides = parser.parse_known_args()
     ways = OPTIONS
     if arguments.recipes:

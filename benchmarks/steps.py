@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from bare_lightning import BareModule, Shuffled
+from bench import mnist_folder
 from hand_loop import tensors
 
 import train
@@ -84,7 +85,7 @@ def this_project(images: Tensor, labels: Tensor, root: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--root", default="../shared/mnist", help="a folder with MNIST/raw")
+    parser.add_argument("--root", default=mnist_folder(), help="a folder with MNIST/raw; default: as train.py")
     arguments = parser.parse_args()
     train_images, train_labels, *_ = mnist.MNIST(arguments.root).read()
     images, labels = tensors(train_images, train_labels)

@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 
-from bench import run
+from bench import mnist_folder, run
 
 JOBS = 8
 COLD = """import runpy, sys
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cold", action="store_true", help="also by jobs that import everything anew")
-    parser.add_argument("--root", default="../shared/mnist", help="a folder with MNIST/raw")
+    parser.add_argument("--root", default=mnist_folder(), help="a folder with MNIST/raw; default: as train.py")
     parser.add_argument("--epochs", help="not for these jobs: make bench hands it to bench.py too")
     arguments, overrides = parser.parse_known_args()
     root = () if "data=digits" in overrides else (f"data.root={arguments.root}",)

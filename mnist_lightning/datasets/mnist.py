@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_lightning.datasets.source import DIGITS, Arrays, Source
+from mnist_lightning.runs.commands import PROJECT, from_checkout
 from mnist_lightning.runs.errors import RunError
 
 # The md5 of the unpacked files of MNIST; packed with `gzip -6` they give the archives whose md5 torchvision checks.
@@ -170,12 +171,17 @@ class KMNIST(MNIST):
     classes, md5 = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"), {}
 
 
-def main() -> int:
-    """Find, check or download MNIST with the places of conf/data/mnist.yaml; exit status 1 where it can't be had."""
+def of_conf() -> MNIST:
+    """Return MNIST with the places of conf/data/mnist.yaml."""
     import yaml
 
-    settings = yaml.safe_load((Path(__file__).parents[2] / "conf" / "data" / "mnist.yaml").read_text("utf-8"))
-    mnist = MNIST(settings["root"], settings["search"])
+    settings = yaml.safe_load((PROJECT / "conf" / "data" / "mnist.yaml").read_text("utf-8"))
+    return MNIST(*map(from_checkout, (settings["root"], settings["search"])))
+
+
+def main() -> int:
+    """Find, check or download MNIST with the places of conf/data/mnist.yaml; exit status 1 where it can't be had."""
+    mnist = of_conf()
     try:
         mnist.read()
     except RunError as error:

@@ -1,5 +1,6 @@
 """A search for good settings with Optuna: the study is asked for trials, hears of each epoch, and is told the end."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import Trial, TrialState
 
 from mnist_lightning.runs.errors import UsageError
@@ -54,7 +55,7 @@ class Search:
     def _storage(self, address: str | None) -> BaseStorage:
         """Return where the study is kept: the database at an address, None: a journal in the sweep's directory."""
         if address is None:
-            return JournalStorage(JournalFileBackend(str(self.sweep.directory / STUDY_FILE)))
+            return JournalStorage(JournalFileBackend(str(mended(self.sweep.directory / STUDY_FILE))))
         try:
             return RDBStorage(address)
         except Exception as error:  # of sqlalchemy, or the driver of that database
@@ -215,3 +216,28 @@ class Search:
                     self._give_back(trial.number)
                     found.append(trial.number)
         return found
+
+
+def mended(journal: Path) -> Path:
+    """Cut off a last line that was not written to its end, by a process that was killed or for want of room.
+
+    Raises:
+        UsageError: another line can't be read.
+    """
+    if journal.exists():
+        lock = JournalFileSymlinkLock(str(journal))
+        lock.acquire()
+        try:
+            with journal.open("r+b") as file:
+                lines = file.read().splitlines(keepends=True)
+                if lines and not lines[-1].endswith(b"\n"):
+                    file.truncate(sum(map(len, lines[:-1])))
+        finally:
+            lock.release()
+        for number, line in enumerate(lines, start=1):
+            try:
+                json.loads(line if line.endswith(b"\n") else b"{}")
+            except ValueError as error:
+                go_on = "Remove that line, or begin a new search: hydra.sweep.dir=DIR"
+                raise UsageError(f"{journal}, line {number}, is damaged: {error}. {go_on}") from error
+    return journal

@@ -653,3 +653,17 @@ def test_an_experiment_file_can_be_a_sweep(program: Program, tmp_path: Path) -> 
         "train.py", "experiment=mine", "data=digits", place, "--config-dir", "own", "++hydra.launcher.jobs=1"
     )
     assert "2 jobs, 2 of them done already" in again.stdout
+
+
+def test_a_torn_journal_is_mended_and_a_damaged_one_named(tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    from mnist_lightning.sweeps import search
+
+    journal = tmp_path / "study.journal"
+    whole = b'{"op_code": 0}\n{"op_code": 4}\n'
+    journal.write_bytes(whole + b'{"op_code": 4, "worker')
+    assert search.mended(journal).read_bytes() == whole
+    journal.write_bytes(b'{"op_code": 4, "wor{"op_code": 4}\n' + whole)
+    with pytest.raises(UsageError, match=r"study\.journal, line 1, is damaged: .* begin a new search"):
+        search.mended(journal)
+    assert not search.mended(tmp_path / "none").exists()
