@@ -75,7 +75,8 @@ def disagreement(lab: Lab) -> str | None:
         return f"left {facts.found['litter']}"
     logged = sorted((step, value) for tag, step, value in facts.found["points"] if tag == "test/accuracy")
     shown = [of["test_accuracy"] for of in results["epochs"]] + [of["accuracy"] for of in [results["test"]] if of]
-    if logged and not any(one is not None and abs(logged[-1][1] - one) < 1e-6 for one in shown[-2:]):
+    is_shown = any(of["test_accuracy"] is not None for of in results["epochs"])
+    if logged and is_shown and not any(one is not None and abs(logged[-1][1] - one) < 1e-6 for one in shown):
         return f"TensorBoard has test/accuracy {logged[-1][1]} at last, results.json {shown}"
     if facts.found["checkpoints"]:
         trained = load_run(run)
