@@ -19,12 +19,12 @@ def problem(lab: Lab, row: Row) -> str | None:
     if row.kind == HYDRAS:
         return answered(lab, row)
     words = [*PLAIN, *row.words]
-    status, said = lab.run(*words, "output_dir=run", moment=0)
-    said, _, moments = said.partition("moments:\n")
+    status, everything = lab.run(*words, "output_dir=run", moment=0)
+    said, _, moments = everything.partition("moments:\n")
     if row.outcome == "refused":
         return refusal(lab, row, status, said)
     if row.outcome == "fails":
-        return None if status == 1 and row.said in said else f"status {status}: {said[-400:]}"
+        return None if status == 1 and row.said in everything else f"status {status}: {said[-400:]}"
     if status != 0 or "Traceback" in said:
         return f"status {status}: {said[-400:]}"
     if wrong := disagreement(lab):
