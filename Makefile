@@ -43,7 +43,7 @@ attack-test: setup ## meet every hostile run and sweep of tests/attacks, each by
 fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six hundred times, and compare; twenty minutes
 	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m faults $(ARGS)
 
-matrix-test: setup ## try each argument and class of Lightning and PyTorch, and what Hydra users type; half an hour
+matrix-test: setup ## try each argument and class of Lightning and PyTorch, and what Hydra users type; a quarter of an hour
 	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m matrix $(ARGS)
 
 mutation-test: setup ## put 40 small faults into each of nine modules, and see which the tests notice; ARGS="measures seal" for some

@@ -247,7 +247,7 @@ class SearchSweeper(GridSweeper):
                 sweep,
                 space,
                 fixed,
-                config.trainer.max_epochs,
+                config.trainer.max_epochs or -1,
                 metric=self.metric,
                 storage=self.storage,
                 **self.settings,

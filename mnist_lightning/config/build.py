@@ -195,7 +195,6 @@ def takes_a_step(scheduler: Any) -> None:
     """Let a scheduler set the next learning rate, as it would after a step or an epoch."""
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-    scheduler.optimizer.step()
     scheduler.step(*[1.0] * isinstance(scheduler, ReduceLROnPlateau))
 
 
