@@ -46,7 +46,7 @@ fault-test: setup ## kill, stop, starve and damage runs of seven kinds some six 
 matrix-test: setup ## try each argument and class of Lightning and PyTorch, and what Hydra users type; a quarter of an hour
 	@PYTHONPATH=tests:. OMP_NUM_THREADS=1 $(RUN) -m matrix $(ARGS)
 
-mutation-test: setup ## put 40 small faults into each of nine modules, and see which the tests notice; ARGS="measures seal" for some
+mutation-test: setup ## put 40 small faults into each of ten modules, and see which the tests notice; ARGS="measures seal" for some
 	@PYTHONPATH=. $(RUN) tests/mutations.py $(ARGS)
 
 lint: setup ## check style and types

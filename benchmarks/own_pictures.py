@@ -25,7 +25,8 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from mnist_lightning import load_run
 from mnist_lightning.datasets import mnist
-from mnist_lightning.pictures.prepare import SIZE, PictureError, prepare, read_picture
+from mnist_lightning.pictures.picture_files import read_picture
+from mnist_lightning.pictures.prepare import SIZE, PictureError, prepare
 from mnist_lightning.trained import TrainedRun
 
 PROJECT = Path(__file__).parent.parent

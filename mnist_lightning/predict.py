@@ -59,7 +59,7 @@ def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None
 
 def below(name: str) -> list[str]:
     """Return the pictures in a folder and in its folders."""
-    from mnist_lightning.pictures.prepare import files_below
+    from mnist_lightning.pictures.picture_files import files_below
 
     return [str(file) for file in files_below(name)] if Path(name).is_dir() else []
 

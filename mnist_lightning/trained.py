@@ -21,7 +21,8 @@ from mnist_lightning.config import build, check, compose
 from mnist_lightning.data import data_sha256
 from mnist_lightning.datasets.source import DIGITS, raw_shape
 from mnist_lightning.networks.layers import normalize
-from mnist_lightning.pictures.prepare import Picture, PictureError, prepare, read_picture
+from mnist_lightning.pictures.picture_files import Picture, read_picture
+from mnist_lightning.pictures.prepare import PictureError, prepare
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import MOST_OF_WEIGHTS

@@ -42,6 +42,7 @@ TESTS = {  # of each module: what pytest is given, the quick ones first
     "runs/seal.py": ["tests/runs/test_seal_steps.py"],
     "runs/run.py": ["tests/runs/test_run_steps.py"],
     "pictures/prepare.py": ["tests/pictures/test_steps.py", "tests/pictures/test_prepare.py"],
+    "pictures/picture_files.py": ["tests/pictures/test_picture_files.py"],
 }
 UNSEEN = {  # faults that nobody could notice: module, what is in the line, the change; and why
     ("evaluation/measures.py", "strict=True", "True -> False"): "they are of equal lengths",

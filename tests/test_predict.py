@@ -15,7 +15,8 @@ from PIL import Image
 from test_train import fit
 
 from mnist_lightning import predict
-from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
+from mnist_lightning.pictures.picture_files import read_picture
+from mnist_lightning.pictures.prepare import PictureError, prepare
 from mnist_lightning.trained import load_run
 
 
@@ -137,7 +138,7 @@ def test_answers_do_not_depend_on_what_is_asked_at_once(run: Path, tmp_path: Pat
 
 
 def test_file_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_lightning.pictures.prepare.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("mnist_lightning.pictures.picture_files.MOST_BYTES", 1_000_000)
     with pytest.raises(PictureError, match="more than 1,000,000 bytes: make it smaller"):
         read_picture("/dev/zero")
 

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from mnist_lightning.datasets.draw import balanced_draw
 from mnist_lightning.datasets.source import Arrays, Source
-from mnist_lightning.pictures.prepare import PictureError, files_below, read_picture
+from mnist_lightning.pictures.picture_files import files_below, read_picture
+from mnist_lightning.pictures.prepare import PictureError
 from mnist_lightning.runs.errors import RunError, UsageError
 
 

@@ -18,7 +18,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
+from mnist_lightning.pictures.picture_files import read_picture
+from mnist_lightning.pictures.prepare import PictureError, prepare
 from mnist_lightning.runs.run import peek
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from conftest import ring
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_lightning.pictures.prepare import PictureError, prepare, read_picture
+from mnist_lightning.pictures.picture_files import read_picture
+from mnist_lightning.pictures.prepare import PictureError, prepare
 
 
 @pytest.mark.parametrize(("ink", "paper"), [(20, 240), (240, 20), (110, 160)])
