@@ -23,12 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one list of objects")
     parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw")
     options = parser.parse_args(arguments)
-    answers = []
-    for answer in predict(options.run, options.images, options.save_prepared):
+    answers: list[dict[str, Any]] = []
+    told: set[str] = set()
+    for answer in predict(options.run, pictures(options.images, told), options.save_prepared):
         answers.append(answer)
         name = printable(answer["file"])
+        if answer["file"] in told:
+            continue
         if "error" in answer:
-            print(f"{name}: {answer['error']}", file=sys.stderr)
+            print(f"{name}: {printable(answer['error'])}", file=sys.stderr)
         elif not options.json:
             first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
             print(f"{name}: {first}  {answer['confidence']:.1%}  (else {second} {answer['second_confidence']:.1%})")
@@ -41,7 +44,7 @@ def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None
     """Yield for each picture digit, confidence, second guess and its confidence, or what is wrong with it.
 
     Where the classes are no digits, "digit" and "second" are their numbers, and "class" and "second_class" their names.
-    The names are of files and folders, - is standard input; pictures are saved as the network saw them.
+    The names are of files, - is standard input; pictures are saved as the network saw them.
     """
     from mnist_lightning.trained import load_run
 
@@ -52,16 +55,32 @@ def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None
     except OSError as error:
         why = f"can't be made: {error.strerror}. Name another folder"
         raise UsageError(f"--save-prepared {save_into}: {why}") from error
-    left = (file for name in names for file in below(name) or [name])
+    left = iter(names)
     while part := list(islice(left, AT_ONCE)):
         yield from read(trained, part, save_into)
 
 
-def below(name: str) -> list[str]:
-    """Return the pictures in a folder and in its folders."""
-    from mnist_lightning.pictures.picture_files import files_below
+def pictures(names: Iterable[str], told: set[str]) -> Iterator[str]:
+    """Yield the names of pictures, those in folders too, and say on stderr what a folder has that is not read.
 
-    return [str(file) for file in files_below(name)] if Path(name).is_dir() else []
+    `told` gets the pictures among that: HEIC without the extra.
+    """
+    from mnist_lightning.pictures.contents import files_below, head_of, in_words, kind_of, remedy
+    from mnist_lightning.pictures.prepare import PictureError
+
+    for name in names:
+        try:
+            found = files_below(name) if Path(name).is_dir() else None
+        except PictureError:  # a folder in it can't be read
+            found = None
+        if not found or not found.pictures:
+            yield name
+            continue
+        unread = [file for file in found.pictures if remedy(kind_of(head_of(file)))]
+        if left_out := [*unread, *found.others]:
+            print(f"{printable(name)}: left out {printable(in_words(left_out))}", file=sys.stderr)
+        told.update(map(str, unread))
+        yield from map(str, found.pictures)
 
 
 def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dict[str, Any]]:

@@ -78,23 +78,61 @@ def test_predict_takes_folders_and_standard_input(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zero = ring(200, 40, (90, 110), 20, 240)
-    for name in ("photos/b.png", "photos/deep/a.jpg", "photos/.hidden.png", "empty/x", "given.png"):
+    for name in ("photos/b.png", "photos/deep/a.jpg", "photos/.hidden.png", "photos/c.download", "given.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(zero).save(tmp_path / name, "PNG")
     (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "two.txt").write_text("no picture")
     given = (tmp_path / "given.png").read_bytes()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
     monkeypatch.chdir(tmp_path)
     assert predict.main([str(run), "photos", "-", "--save-prepared", "photos"]) == 0
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        "photos/b.png", "photos/deep/a.jpg", "-"
+    said = capsys.readouterr()
+    assert [line.split(":")[0] for line in said.out.splitlines()] == [
+        "photos/b.png", "photos/c.download", "photos/deep/a.jpg", "-"
     ]  # fmt: skip
+    assert said.err == "photos: left out 1 .txt\n"
     with Image.open("photos/b.png") as untouched, Image.open("photos/b-2.png") as saved:
         assert untouched.size == (200, 200)
         assert np.array_equal(np.asarray(saved), prepare(zero))
     assert {"a.png", "stdin.png"} <= {path.name for path in Path("photos").iterdir()}
-    assert predict.main([str(run), "empty"]) == 1
-    assert capsys.readouterr().err == "empty: a folder without pictures\n"
+    assert predict.main([str(run), "texts"]) == 1
+    assert capsys.readouterr().err == "texts: a folder without pictures: it has 1 .txt\n"
+
+
+def test_what_is_left_out_of_a_folder_is_said_once(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HEIC without its extra is a picture that could not be read: also in the list, and in the exit status."""
+    monkeypatch.setattr("mnist_lightning.pictures.contents.find_spec", lambda name: None)
+    zero = Image.fromarray(ring(200, 40, (90, 110), 20, 240))
+    zero.save(tmp_path / "real.HEIC", "JPEG")
+    for name in ("1.HEIC", "2.heic"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "form.pdf").write_bytes(b"%PDF-1.7")
+    line = (
+        f"{tmp_path}: left out 2 .heic (python -m pip install 'pillow-heif>=1.8.1' (the extra heic), or save them as "
+        "JPEG), 1 .pdf (save the page as PNG)\n"
+    )
+    assert predict.main([str(run), str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert (said.err, said.out.partition("  ")[0]) == (line, f"{tmp_path}/real.HEIC: 0")
+    assert predict.main([str(run), str(tmp_path), "--json"]) == 1
+    said = capsys.readouterr()
+    assert said.err == line
+    assert [answer.get("error", answer.get("digit")) for answer in json.loads(said.out)] == [
+        *["is a HEIC picture: python -m pip install 'pillow-heif>=1.8.1' (the extra heic), or save it as JPEG"] * 2, 0
+    ]  # fmt: skip
+    assert predict.main([str(run), str(tmp_path / "1.HEIC")]) == 1
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/1.HEIC: is a HEIC picture: python -m pip install 'pillow-heif>=1.8.1' (the extra heic), "
+        "or save it as JPEG\n"
+    )
+    for name in ("1.HEIC", "2.heic"):
+        (tmp_path / name).unlink()
+    assert predict.main([str(run), str(tmp_path)]) == 0
+    assert capsys.readouterr().err == f"{tmp_path}: left out 1 .pdf (save the page as PNG)\n"
 
 
 def test_names_that_are_no_text_are_escaped(run: Path, program: Program, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from mnist_lightning.datasets.draw import balanced_draw
 from mnist_lightning.datasets.source import Arrays, Source
-from mnist_lightning.pictures.picture_files import files_below, read_picture
+from mnist_lightning.pictures.contents import files_below, head_of, kind_of
+from mnist_lightning.pictures.picture_files import read_picture
 from mnist_lightning.pictures.prepare import PictureError
 from mnist_lightning.runs.errors import RunError, UsageError
 
@@ -57,7 +58,11 @@ class Folder(Source):
         read = partial(read_picture, shape=self.shape)
         images, labels = [], []
         for label, name in enumerate(self.classes):
-            for file in files_below(folder / name):
+            try:
+                pictures, others = files_below(folder / name)
+            except PictureError as error:
+                raise RunError(str(error)) from error
+            for file in [*pictures, *(other for other in others if kind_of(head_of(other)))]:  # a PDF is refused
                 try:
                     images.append(read(file))
                 except PictureError as error:

@@ -4,7 +4,7 @@ import io
 import logging
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mnist_lightning.pictures.contents import HEAD, files_below, in_words, kind_of, remedy
 from mnist_lightning.pictures.prepare import LARGEST, PictureError, on_paper
 
 MOST_PIXELS, MOST_BYTES = 100_000_000, 2**28
+MOVING = {"GIF", "PNG", "WEBP", "AVIF"}  # formats whose frames are one picture, and not pages
+MOST_MOVED = 5  # times as many pixels in all frames: of 500 million, simple ones take five seconds
+LEAST_FRAME = 2**14  # pixels that take as long as the smallest frame
+NOT_READ = {"PDF": "a PDF", "SVG": "an SVG drawing", "HEIC": "a HEIC picture"}
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with a file, PictureError says
 
@@ -27,21 +32,23 @@ def read_picture(
 ) -> NDArray[np.uint8]:  # fmt: skip
     """Return a picture as greys, uint8 (H, W), at most 512 pixels a side.
 
-    What is transparent becomes paper; of a picture that moves, the first frame is taken.
+    What is transparent becomes paper. Of a picture that moves the last frame is taken, as the first of a digit being
+    drawn is empty; of several pages the first.
 
     Args:
         shape: (C, H, W) to resize and crop it to instead: uint8 (H, W) for one channel, (3, H, W) for three.
         formats: Pillow's names of those that are read; None: all of them, but for EPS, for which it starts a program.
         most_pixels: of the picture as it comes; more is no photograph of a digit, but a decompression bomb.
     """
-    content = io.BytesIO(read_bytes(source))
-    if formats is None:
-        Image.init()
-        formats = [name for name in Image.OPEN if name != "EPS"]
+    content = read_bytes(source)
+    kind = kind_of(content[:HEAD])
+    formats = readable(kind, formats)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(content, formats=list(formats)) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=formats) as picture:
             if picture.width * picture.height > most_pixels:
                 raise Image.DecompressionBombError
+            if picture.format in MOVING:
+                to_last_frame(picture, most_pixels)
             side = max([LARGEST, *(shape or ())])
             picture.draft(None, (side, side))  # JPEG: decoded no larger than needed
             ImageOps.exif_transpose(picture, in_place=True)
@@ -53,11 +60,39 @@ def read_picture(
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise PictureError("not a picture that can be read") from error
+        raise PictureError(
+            "damaged: no picture is in it" if kind == "HEIC" else "not a picture that can be read"
+        ) from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise PictureError(f"more than {most_pixels:,} pixels: make it smaller") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
-        raise PictureError(f"damaged: {error}") from error
+        raise PictureError(f"damaged: {str(error).strip()}") from error
+
+
+def readable(kind: str | None, formats: Sequence[str] | None) -> list[str]:
+    """Return Pillow's names of the formats that are read; a PictureError for a picture of another, with what to do."""
+    if kind in NOT_READ and (what_to_do := remedy(kind, can_install=formats is None)):
+        raise PictureError(f"is {NOT_READ[kind]}: {what_to_do}")
+    if kind == "HEIC":  # not before: it takes time
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    return [name for name in Image.OPEN if name != "EPS"] if formats is None else [*formats]
+
+
+def to_last_frame(picture: Image.Image, most_pixels: int) -> None:
+    """Go to the last frame of a picture that moves, through all others: each may be drawn on the one before."""
+    frame, most_in_all = 0, MOST_MOVED * most_pixels
+    with suppress(EOFError):
+        while True:
+            picture.seek(frame + 1)
+            frame += 1
+            area = picture.width * picture.height
+            if area > most_pixels:  # a frame of a GIF may be larger than the first
+                raise Image.DecompressionBombError
+            if (frame + 1) * max(area, LEAST_FRAME) > most_in_all:
+                raise PictureError(f"more than {most_in_all:,} pixels in all its frames: save the last one as PNG")
 
 
 def read_bytes(source: Picture) -> bytes:
@@ -66,7 +101,11 @@ def read_bytes(source: Picture) -> bytes:
         with Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source) as file:
             content = file.read(MOST_BYTES + 1)
     except IsADirectoryError as error:
-        raise PictureError("a folder without pictures") from error
+        pictures, others = files_below(str(source))
+        has = f"it has {in_words(others)}" if others else "it is empty"
+        raise PictureError(
+            f"a folder without pictures: {has}" if not pictures else "a folder: name its pictures"
+        ) from error
     except OSError as error:
         raise PictureError(error.strerror or str(error)) from error
     if len(content) > MOST_BYTES:
@@ -89,10 +128,3 @@ def fitted(picture: Image.Image, shape: Sequence[int]) -> NDArray[np.uint8]:
     picture = ImageOps.fit(picture.convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.BICUBIC)
     pixels = np.asarray(picture)
     return pixels if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def files_below(folder: str | Path) -> list[Path]:
-    """Return the pictures in a folder and in its folders, by their suffixes, in the order of their names."""
-    suffixes = Image.registered_extensions()
-    found = [path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
-    return sorted((path for path in found if not path.name.startswith(".")), key=str)
