@@ -1,13 +1,19 @@
 """The drawing page in a real Chromium: `make browser-test`. The pictures of it are kept in build/screenshots."""
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from conftest import keep, mnist_folder, serving, until
+from conftest import keep, mnist_folder, ring, serving, until
+from PIL import Image, ImageDraw
 from test_train import fit
 
 from mnist_lightning.datasets.mnist import FashionMNIST
+from mnist_lightning.pictures import web
 from mnist_lightning.trained import TrainedRun, load_run
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -95,7 +101,7 @@ def test_a_drawn_digit_is_read(page: Chrome, digit: int, points: Points) -> None
     until(page, lambda: words(page) == page.find_element("id", "words").get_property("textContent"))
     assert page.find_element("id", "digit").text == str(digit)
     rows = page.find_elements("css selector", "#bars li")
-    percents = [float(row.text.split()[1]) for row in rows]
+    percents = [float(row.text.split()[1].removesuffix("%")) for row in rows]
     assert [row.text.split()[0] for row in rows] == list("0123456789")
     assert percents[digit] == max(percents)
     assert sum(percents) == pytest.approx(100, abs=0.5)
@@ -251,3 +257,230 @@ def test_classes_have_their_names(browser: Chrome, trained: TrainedRun) -> None:
         until(browser, lambda: words(browser).partition(",")[0] in names)
         assert browser.find_element("id", "digit").text in names
         keep(browser, "classes")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of photos, and of what is none."""
+    Image.fromarray(ring(900, 250, (450, 450), 40, 220)).save(tmp_path / "zero.png")
+    seven = Image.new("L", (1600, 1200), 215)
+    ImageDraw.Draw(seven).line([(600, 300), (1000, 300), (750, 950)], 50, 70, "curve")
+    seven.save(tmp_path / "seven.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: to be turned to the right
+    seven.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif)
+    ink = Image.new("RGBA", (400, 400), (255, 255, 255, 0))
+    ImageDraw.Draw(ink).line([(200, 60), (200, 340)], "white", 40)
+    ink.save(tmp_path / "light_one.png")
+    blank = Image.new("L", (300, 300), 255)
+    one = blank.copy()
+    ImageDraw.Draw(one).line([(150, 50), (150, 250)], 0, 30)
+    blank.save(tmp_path / "drawn.gif", save_all=True, append_images=[one])
+    noise = np.random.default_rng(0).integers(0, 256, (4000, 3000, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.jpg", quality=20)
+    Image.fromarray(np.dstack([noise, noise[..., :1] | 1])[:1000, :1000]).save(tmp_path / "noise.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "empty.png").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The pictures that the page sends, as they come."""
+    came: list[bytes] = []
+    answer = web.answer
+
+    def answer_and_note(trained: TrainedRun, file: bytes) -> dict[str, Any]:
+        came.append(file)
+        return answer(trained, file)
+
+    monkeypatch.setattr(web, "answer", answer_and_note)
+    return came
+
+
+def size_of(file: bytes) -> tuple[str | None, tuple[int, int]]:
+    with Image.open(io.BytesIO(file)) as picture:
+        return picture.format, picture.size
+
+
+def choose(browser: Chrome, file: Path) -> None:
+    browser.find_element("id", "file").send_keys(str(file))
+
+
+def drop(browser: Chrome, *files: Path, text: str = "", link: str = "") -> None:
+    """Drop files, a text or a link on the page as the mouse does."""
+    items = [{"mimeType": kind, "data": data} for kind, data in (("text/plain", text), ("text/uri-list", link)) if data]
+    data = {"items": items, "files": [str(file) for file in files], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
+
+
+def paste(browser: Chrome, file: Path) -> None:
+    """Copy a picture as another program would, and press Ctrl+V."""
+    address = browser.current_url.rstrip("/")
+    permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": permissions, "origin": address})
+    browser.execute_async_script(
+        "const [bytes, done] = arguments; const blob = new Blob([new Uint8Array(bytes)], { type: 'image/png' });"
+        "navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })]).then(done)",
+        list(file.read_bytes()),
+    )
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("v").key_up(Keys.CONTROL).perform()
+
+
+def trouble(browser: Chrome) -> str:
+    shown = browser.find_element("id", "trouble")
+    return shown.text if shown.is_displayed() else ""
+
+
+def photo_shown(browser: Chrome) -> str:
+    return str(browser.find_element("id", "drawing").get_attribute("aria-label")).removeprefix("Drawing area")
+
+
+def wait_for_photo(browser: Chrome, name: str) -> None:
+    until(browser, lambda: photo_shown(browser).endswith(name))
+
+
+@pytest.mark.parametrize("way", [choose, drop, paste])
+def test_a_photo_is_read(page: Chrome, photos: Path, way: Any) -> None:
+    """Also in place of a drawing; cleared, and brought back by undo, it goes like one."""
+    stroke(page, ONE)
+    wait_for(page, "1, ")
+    way(page, photos / "zero.png")
+    wait_for(page, "0, ")
+    assert photo_shown(page) in (", with the photo zero.png", ", with the photo image.png")
+    keep(page, f"photo-{way.__name__}")
+    page.find_element("id", "clear").click()
+    wait_for(page, EMPTY)
+    assert photo_shown(page) == ""
+    page.find_element("id", "undo").click()
+    wait_for(page, "0, ")
+
+
+def test_a_drawing_on_a_photo_begins_anew(page: Chrome, photos: Path) -> None:
+    choose(page, photos / "seven.jpg")
+    wait_for(page, "7, ")
+    stroke(page, ONE)
+    wait_for(page, "1, ")
+    assert photo_shown(page) == ""
+    stroke(page, [(0.2, 0.5), (0.5, 0.5), (0.8, 0.5)])
+    until(page, lambda: not words(page).startswith(("1, ", "7, ", EMPTY)))
+    undo = page.find_element("id", "undo")
+    undo.click()
+    wait_for(page, "1, ")
+    undo.click()
+    wait_for(page, "7, ")
+    assert photo_shown(page) == ", with the photo seven.jpg"
+    undo.click()
+    wait_for(page, EMPTY)
+
+
+def test_undo_brings_back_what_a_photo_replaced(page: Chrome, photos: Path) -> None:
+    stroke(page, ONE)
+    choose(page, photos / "zero.png")
+    wait_for(page, "0, ")
+    page.find_element("id", "undo").click()
+    wait_for(page, "1, ")
+
+
+def test_a_photo_of_a_telephone_is_turned_upright(page: Chrome, photos: Path, sent: list[bytes]) -> None:
+    for name in ("turned.jpg", "seven.jpg"):
+        choose(page, photos / name)
+        wait_for(page, "7, ")
+        wait_for_photo(page, name)
+    until(page, lambda: len(sent) == 2)
+    assert [size_of(file) for file in sent] == [("JPEG", (1024, 768))] * 2
+
+
+@pytest.mark.parametrize(("name", "answer"), [("light_one.png", "1, "), ("drawn.gif", "1, ")])
+def test_transparent_and_moving_pictures_are_read(page: Chrome, photos: Path, name: str, answer: str) -> None:
+    choose(page, photos / name)
+    wait_for(page, answer)
+    keep(page, f"photo-{name}")
+    ink = "const c = document.querySelector('#drawing'); const d = c.getContext('2d')"
+    greys = page.execute_script(f"{ink}.getImageData(0, c.height / 2, c.width, 1).data; return [...d]")[::4]
+    assert abs(greys[len(greys) // 2] - greys[len(greys) // 4]) > 200, "the ink is seen on its paper"
+
+
+def test_a_large_photo_is_sent_small(page: Chrome, photos: Path, sent: list[bytes]) -> None:
+    for name in ("noise.jpg", "noise.png"):
+        drop(page, photos / name)
+        wait_for_photo(page, name)
+    until(page, lambda: len(sent) == 2)
+    assert [size_of(file) for file in sent] == [("JPEG", (768, 1024)), ("PNG", (500, 500))]
+    assert max(len(file) for file in sent) <= web.MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("notes.txt", "notes.txt is no picture: give a JPEG or PNG."),
+        ("IMG_1.HEIC", "IMG_1.HEIC is a HEIC picture, which this browser can't open: save it as JPEG."),
+        ("empty.png", "empty.png is empty."),
+    ],
+)
+def test_what_is_no_picture_is_said(page: Chrome, photos: Path, name: str, why: str) -> None:
+    """What was drawn stays."""
+    stroke(page, ONE)
+    wait_for(page, "1, ")
+    drop(page, photos / name)
+    until(page, lambda: trouble(page) == why)
+    keep(page, f"photo-{name}")
+    assert words(page).startswith("1, ")
+    stroke(page, SEVEN)
+    until(page, lambda: trouble(page) == "")
+
+
+def test_what_else_is_dropped_is_said(page: Chrome, photos: Path) -> None:
+    address = page.current_url
+    for dropped in ({"text": "seven"}, {"link": "http://127.0.0.1/seven.png"}):
+        drop(page, **dropped)
+        until(page, lambda: trouble(page) == "No picture is in it: give a JPEG or PNG.")
+    drop(page, photos / "zero.png", photos / "seven.jpg")
+    until(page, lambda: trouble(page) == "Give one picture at a time.")
+    assert page.current_url == address
+    drop(page, photos / "noise.jpg")
+    drop(page, photos / "seven.jpg")
+    wait_for(page, "7, ")
+    assert (trouble(page), photo_shown(page)) == ("", ", with the photo seven.jpg")
+
+
+def test_a_photo_while_the_server_has_gone_is_read_when_it_is_back(
+    browser: Chrome, trained: TrainedRun, photos: Path
+) -> None:
+    with serving(trained) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
+        until(browser, lambda: "epoch" in browser.find_element("id", "run").text)
+    choose(browser, photos / "zero.png")
+    until(browser, browser.find_element("id", "gone").is_displayed)
+    with serving(trained, port):
+        wait_for(browser, "0, ")
+
+
+def test_a_remark_is_shown_and_read_aloud(page: Chrome, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "The network is not sure: the picture may show more than one digit."
+    answer = web.answer
+    monkeypatch.setattr(web, "answer", lambda trained, file: answer(trained, file) | {"remark": text})
+    choose(page, photos / "zero.png")
+    until(page, lambda: words(page).startswith("0, ") and words(page).endswith(f" {text}"))
+    assert page.find_element("id", "remark").text == text
+    for width, height in ((320, 640), (800, 1000), (1280, 860)):
+        for scheme in ("light", "dark"):
+            resize(page, width, height, scheme)
+            keep(page, f"photo-{width}-{scheme}")
+            needs = page.execute_script("return document.documentElement.scrollWidth")
+            assert needs <= width, "else it scrolls sideways"
+    monkeypatch.setattr(web, "answer", answer)
+    page.find_element("id", "clear").click()
+    wait_for(page, EMPTY)
+    assert page.find_element("id", "remark").text == ""
+
+
+def test_a_photo_is_chosen_by_keys(page: Chrome) -> None:
+    page.execute_script("window.opened = 0; document.querySelector('#file').click = () => { opened++ }")
+    page.find_element("id", "clear").send_keys(Keys.TAB)
+    assert focused(page).get_attribute("id") == "photo"
+    assert focused(page).value_of_css_property("outline-style") == "solid"
+    focused(page).send_keys(Keys.ENTER)
+    assert page.execute_script("return opened") == 1

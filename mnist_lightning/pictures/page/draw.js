@@ -1,4 +1,6 @@
-// Draw a digit, send it while it is drawn, and show what the network answers. Every request goes to this server.
+// Draw a digit or give a photo of one, send it, and show what the network answers. Every request goes to this server.
+
+import { photoOf } from "./photo.js";
 
 const SIDE = 280; // of the drawing in its own units, whatever its size on the screen
 const PEN = 20; // width of a stroke
@@ -9,13 +11,17 @@ const PATIENCE = 5000; // milliseconds for an answer
 const PULSE = 2000; // milliseconds between two looks whether the server is there
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-const [drawing, paper, seen, digit, words, spoken, bars, gone, run] = [
-  "#drawing", ".paper", "#seen", "#digit", "#words", "#spoken", "#bars", "#gone", "#run",
+const NOTHING = { strokes: [], photo: null };
+
+const [drawing, paper, trouble, file, seen, digit, words, remark, spoken, bars, gone, run] = [
+  "#drawing", ".paper", "#trouble", "#file", "#seen", "#digit", "#words", "#remark", "#spoken", "#bars", "#gone", "#run",
 ].map((name) => document.querySelector(name));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 let strokes = []; // each a list of points [x, y], 0 to SIDE
-let cleared = []; // the strokes before "clear", for "undo"
+let photo = null; // what is shown in place of strokes: photo.js
+let before = NOTHING; // what "clear" or a photo took away, or the first stroke on a photo: for "undo"
+let photosGiven = 0; // also those that are still being opened
 let checkpoint = "RUN"; // whose network answers
 let classes = []; // the names of its answers
 let thing = "digit"; // what one of them is called
@@ -25,7 +31,8 @@ const pen = { x: SIDE / 2, y: SIDE / 4, isDown: false, isShown: false, arrows: n
 // What is drawn
 
 function begin(x, y) {
-  cleared = [];
+  if (photo) replace([]);
+  else if (!strokes.length) before = NOTHING;
   strokes.push([[x, y]]);
   changed();
 }
@@ -38,20 +45,32 @@ function extend(x, y) {
 function undo() {
   pointer = null;
   pen.isDown = false;
-  if (strokes.length) strokes.pop();
-  else [strokes, cleared] = [cleared, []];
+  if (strokes.length > 1) strokes.pop();
+  else [{ strokes, photo }, before] = [before, NOTHING];
   changed();
 }
 
 function clear() {
   pointer = null;
   pen.isDown = false;
-  if (strokes.length) [strokes, cleared] = [[], strokes];
+  if (!isEmpty()) replace([]);
   changed();
 }
 
+function replace(newStrokes, newPhoto = null) {
+  before = { strokes, photo };
+  [strokes, photo] = [newStrokes, newPhoto];
+}
+
+function isEmpty() {
+  return !strokes.length && !photo;
+}
+
 function changed() {
-  if (!strokes.length) show(null);
+  photosGiven++; // one that is being opened comes too late
+  complain("");
+  drawing.ariaLabel = photo ? `Drawing area, with the photo ${photo.name}` : "Drawing area";
+  if (isEmpty()) show(null);
   paint();
   ask();
 }
@@ -63,9 +82,19 @@ function paint() {
   const ink = getComputedStyle(drawing).color;
   context.setTransform(drawing.width / SIDE, 0, 0, drawing.height / SIDE, 0, 0);
   context.clearRect(0, 0, SIDE, SIDE);
+  if (photo) paintPhoto(context, photo);
   paintStrokes(context, strokes, ink);
   if (pen.isShown) paintPen(context, getComputedStyle(drawing).caretColor);
-  paper.classList.toggle("drawn", strokes.length > 0 || pen.isShown);
+  paper.classList.toggle("drawn", !isEmpty() || pen.isShown);
+}
+
+function paintPhoto(context, { canvas, paper }) {
+  const scale = SIDE / Math.max(canvas.width, canvas.height);
+  const [width, height] = [scale * canvas.width, scale * canvas.height];
+  const place = [(SIDE - width) / 2, (SIDE - height) / 2, width, height];
+  Object.assign(context, { fillStyle: paper, imageSmoothingQuality: "high" });
+  context.fillRect(...place);
+  context.drawImage(canvas, ...place);
 }
 
 function paintStrokes(context, strokes, ink) {
@@ -94,6 +123,7 @@ function paintPen(context, colour) {
 }
 
 function picture() {
+  if (photo) return photo.blob;
   const canvas = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
   const context = canvas.getContext("2d");
   context.fillStyle = "white";
@@ -185,6 +215,48 @@ drawing.addEventListener("blur", () => {
 document.querySelector("#undo").addEventListener("click", undo);
 document.querySelector("#clear").addEventListener("click", clear);
 
+// A photo: dropped on the page, pasted, or chosen
+
+async function give(files) {
+  if (files.length !== 1) return complain(files.length ? "Give one picture at a time." : "No picture is in it: give a JPEG or PNG.");
+  const turn = ++photosGiven;
+  try {
+    const opened = await photoOf(files[0]);
+    if (turn !== photosGiven) return; // another came, or the drawing went on
+    pointer = null;
+    Object.assign(pen, { isDown: false, isShown: false });
+    replace([], opened);
+    changed();
+  } catch (error) {
+    if (turn === photosGiven) complain(error.message);
+  }
+}
+
+function complain(text) {
+  trouble.textContent = text;
+  trouble.hidden = !text;
+}
+
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "copy";
+  paper.classList.add("target");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) paper.classList.remove("target");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault(); // else the browser would leave this page for it
+  paper.classList.remove("target");
+  give(event.dataTransfer.files);
+});
+document.addEventListener("paste", (event) => give(event.clipboardData.files));
+document.querySelector("#photo").addEventListener("click", () => file.click());
+file.addEventListener("change", () => {
+  give([...file.files]);
+  file.value = ""; // so that the same one can be chosen again
+});
+
 // The network's answer
 
 let isAsking = false; // a request is in flight: the next one waits for its answer
@@ -195,11 +267,11 @@ async function ask() {
   if (isAsking) return;
   isAsking = true;
   try {
-    while (isStale && strokes.length) {
+    while (isStale && !isEmpty()) {
       isStale = false;
       const response = await request("/predict", { method: "POST", body: await picture() });
       const answer = await response.json();
-      if (strokes.length) show(answer);
+      if (!isEmpty()) show(answer);
     }
   } catch (error) {
     lose(error);
@@ -219,8 +291,9 @@ function show(answer) {
   digit.textContent = isRead ? classes[answer.digit] : "?";
   digit.classList.toggle("unknown", !isRead);
   digit.classList.toggle("long", digit.textContent.length > 3);
-  const unread = strokes.length ? "Nothing to read." : `Draw a ${thing}.`;
+  const unread = isEmpty() ? `Draw a ${thing}.` : "Nothing to read.";
   words.textContent = isRead ? inWords(probabilities, order) : (answer?.error ?? unread);
+  remark.textContent = answer?.remark ?? "";
   speak();
   probabilities.forEach((probability, number) => {
     const row = bars.children[number];
@@ -243,8 +316,9 @@ function percent(probability) {
 
 // What is read aloud waits until the pen is lifted; an equal sentence is not repeated.
 function speak() {
-  if (pointer !== null || pen.isDown || spoken.textContent === words.textContent) return;
-  spoken.textContent = words.textContent;
+  const said = [words.textContent, remark.textContent].filter(Boolean).join(" ");
+  if (pointer !== null || pen.isDown || spoken.textContent === said) return;
+  spoken.textContent = said;
 }
 
 function showSeen(prepared) {
@@ -271,7 +345,7 @@ async function look() {
 }
 
 function lose(error) {
-  if (strokes.length) show({ error: "No answer." });
+  if (!isEmpty()) show({ error: "No answer." });
   const what = error.name === "TimeoutError"
     ? "The server is slow to answer. This page goes on asking."
     : `The server has gone. Start it again, and this page goes on: python -m mnist_lightning.serve ${checkpoint}`;
@@ -297,7 +371,7 @@ function list(names) {
   classes = names;
   thing = names.every((name) => /^\d+$/.test(name)) ? "digit" : names.every((name) => name.length === 1) ? "letter" : "picture";
   document.title = document.querySelector("h1").textContent = `Draw a ${thing}`;
-  document.querySelector("#hint").textContent = `${names[0]} to ${names.at(-1)}, with mouse, finger or pen`;
+  document.querySelector("#hint").textContent = `${names[0]} to ${names.at(-1)}, with mouse, finger or pen, or as a photo`;
   bars.replaceChildren(...names.map((name) => {
     const row = document.querySelector("#bar").content.cloneNode(true);
     row.querySelector(".label").textContent = name;
