@@ -74,8 +74,10 @@ def readable(kind: str | None, formats: Sequence[str] | None) -> list[str]:
     if kind in NOT_READ and (what_to_do := remedy(kind, can_install=formats is None)):
         raise PictureError(f"is {NOT_READ[kind]}: {what_to_do}")
     if kind == "HEIC":  # not before: it takes time
-        from pillow_heif import register_heif_opener
-
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError as error:
+            raise PictureError(f"is a HEIC picture, and pillow_heif can't be imported: {error}") from error
         register_heif_opener()
     Image.init()
     return [name for name in Image.OPEN if name != "EPS"] if formats is None else [*formats]

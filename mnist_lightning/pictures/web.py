@@ -1,4 +1,4 @@
-"""The page where one draws a digit: its files in page/, and the network's answer to what is drawn."""
+"""The page where one draws a digit or shows a photo of one: its files in page/, and the network's answer."""
 
 import asyncio
 import re
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 2**20  # of a picture; a drawing has about 3,000
 MOST_PIXELS = 16_000_000  # a telephone's photograph has 12 million
-AT_ONCE = 2  # pictures that are prepared at the same time; the most, a WebP, takes 310 MiB
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # from strangers, not all that Pillow has a decoder for
+AT_ONCE = 2  # pictures that are prepared at the same time; the most, one that moves, takes 320 MiB
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # from strangers; the page makes a PNG of a GIF, whose frames may be vast
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -103,6 +103,7 @@ def test_it_says_which_run_it_is(trained: TrainedRun, port: int) -> None:
     [
         ("/", "text/html", "<h1>Draw a digit</h1>"),
         ("/page/draw.js", "javascript", "pointerdown"),
+        ("/page/photo.js", "javascript", "createImageBitmap"),
         ("/page/style.css", "text/css", "touch-action: none"),
         ("/page/icon.svg", "image/svg+xml", "<svg"),
     ],
@@ -136,6 +137,9 @@ def enormous(side: int) -> bytes:
             422,
             "not a picture that can be read",
         ),
+        ("POST", "/predict", b"GIF89a", 422, "not a picture that can be read"),
+        ("POST", "/predict", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 422, "is a HEIC picture: save it as JPEG"),
+        ("POST", "/predict", b"%PDF-1.7", 422, "is a PDF: save the page as PNG"),
         ("POST", "/predict", enormous(5_000), 422, "more than 16,000,000 pixels: make it smaller"),
         ("POST", "/predict", enormous(11_000), 422, "more than 16,000,000 pixels: make it smaller"),
         ("POST", "/predict", enormous(20_000), 422, "more than 16,000,000 pixels: make it smaller"),
