@@ -1,6 +1,5 @@
 """What a file is, by its first bytes; and what is in a folder: which files are pictures, and what the others are."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -27,6 +26,7 @@ BEGINNINGS = {  # of TIFF there is none: the raw files of cameras begin so too
 NO_PICTURES = {"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"}  # Pillow knows them, and reads none by itself
 HEIC_SUFFIXES = {".heic", ".heif", ".hif"}
 HEIC_NEEDS = "pillow-heif>=1.8.1"
+NO_FILES = ("linked folder", "special file", "broken link")
 MOST_NAMED = 6  # kinds of files that are counted one by one
 
 
@@ -72,21 +72,24 @@ def files_below(folder: str | Path) -> Contents:
     """
     Image.init()
     suffixes = {suffix for suffix, name in Image.EXTENSION.items() if name in Image.OPEN.keys() - NO_PICTURES}
-    contents = Contents([], [])
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        links = [name for name in folders if Path(place, name).is_symlink()]
-        for path in (Path(place, name) for name in names + links if not name.startswith(".")):
-            has_suffix = path.suffix.lower() in suffixes | HEIC_SUFFIXES and path.is_file()
-            is_picture = has_suffix or kind_of(head_of(path)) not in (None, "PDF", "SVG")
-            (contents.pictures if is_picture else contents.others).append(path)
+    contents, folders = Contents([], []), [Path(folder)]
+    try:
+        while folders:
+            for path in folders.pop().iterdir():
+                if path.name.startswith("."):
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    folders.append(path)
+                elif path.suffix.lower() in suffixes | HEIC_SUFFIXES and path.is_file():
+                    contents.pictures.append(path)
+                else:
+                    is_picture = kind_of(head_of(path)) not in (None, "PDF", "SVG")
+                    (contents.pictures if is_picture else contents.others).append(path)
+    except OSError as error:
+        raise PictureError(f"{error.filename}: {error.strerror}") from error
     for files in contents:
         files.sort(key=str)
     return contents
-
-
-def refuse(error: OSError) -> None:
-    raise PictureError(f"{error.filename}: {error.strerror}") from error
 
 
 def in_words(files: Iterable[Path]) -> str:
@@ -96,7 +99,8 @@ def in_words(files: Iterable[Path]) -> str:
     words = []
     for one in order[:MOST_NAMED]:
         what_to_do = remedy(one[1], "it" if counts[one] == 1 else "them")
-        words.append(f"{counts[one]:,} {one[0]}" + (f" ({what_to_do})" if what_to_do else ""))
+        plural = "s" if counts[one] > 1 and one[0] in NO_FILES else ""
+        words.append(f"{counts[one]:,} {one[0]}{plural}" + (f" ({what_to_do})" if what_to_do else ""))
     more = sum(counts[one] for one in order[MOST_NAMED:])
     return ", ".join([*words, *([f"{more:,} more"] if more else [])])
 
@@ -104,5 +108,5 @@ def in_words(files: Iterable[Path]) -> str:
 def label(file: Path) -> str:
     """Return the suffix of a file in small letters, or what else it is."""
     if not file.is_file():
-        return "linked folder" if file.is_dir() else "no file"
+        return NO_FILES[0] if file.is_dir() else NO_FILES[1] if file.exists() else NO_FILES[2]
     return file.suffix.lower() if re.fullmatch(r"\.\w{1,10}", file.suffix) else "without suffix"

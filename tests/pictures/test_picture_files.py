@@ -1,11 +1,14 @@
 """A picture's file, read: exact pixels in, exact greys out, and one message for what can't be read."""
 
 import io
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import environment
 from PIL import Image, features
 
 from mnist_lightning.pictures import contents, picture_files
@@ -172,17 +175,16 @@ def test_of_several_pages_the_first_is_read() -> None:
 
 
 def test_frames_are_read_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = moving("GIF")
-    assert read_picture(file, most_pixels=4 * picture_files.LEAST_FRAME // picture_files.MOST_MOVED + 1).shape == (
-        40,
-        40,
-    )
-    file.seek(0)
-    monkeypatch.setattr(picture_files, "LEAST_FRAME", 1)
+    """Four frames of 40×40 have 6,400 pixels; of small ones each counts as much as its time."""
     with pytest.raises(PictureError, match="more than 1,599 pixels: make it smaller"):
         read_picture(moving("GIF"), most_pixels=1599)
-    monkeypatch.setattr(picture_files, "MOST_MOVED", 3)
-    with pytest.raises(PictureError, match="more than 4,800 pixels in all its frames: save the last one as PNG"):
+    with pytest.raises(PictureError, match="more than 8,000 pixels in all its frames: save the last one as PNG"):
+        read_picture(moving("GIF"), most_pixels=1600)
+    monkeypatch.setattr(picture_files, "LEAST_FRAME", 1)
+    monkeypatch.setattr(picture_files, "MOST_MOVED", 4)
+    assert read_picture(moving("GIF"), most_pixels=1600).shape == (40, 40)
+    monkeypatch.setattr(picture_files, "MOST_MOVED", 3.99)
+    with pytest.raises(PictureError, match=r"more than 6,384\.0 pixels in all its frames"):
         read_picture(moving("GIF"), most_pixels=1600)
 
 
@@ -213,6 +215,26 @@ def test_heic_is_read_by_its_extra_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         read_picture(io.BytesIO(head))
     with pytest.raises(PictureError, match=r"^is a HEIC picture: save it as JPEG$"):
         read_picture(io.BytesIO(head), formats=["PNG"])
+
+
+FIRST = """
+import sys
+from mnist_lightning.pictures.picture_files import read_picture
+print(read_picture(sys.argv[1]).shape, "pillow_heif" in sys.modules)
+"""
+
+
+def test_the_first_picture_may_be_of_any_kind_and_heic_is_loaded_for_heic_alone(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    Image.new("L", (8, 9)).save(tmp_path / "first.tiff")
+    command = [sys.executable, "-c", FIRST, str(tmp_path / "first.tiff")]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("(9, 8) False\n", "")
+    (tmp_path / "first.heic").write_bytes(request.getfixturevalue("heic"))
+    command[-1] = str(tmp_path / "first.heic")
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("(100, 200) True\n", "")
 
 
 @pytest.fixture
