@@ -107,7 +107,7 @@ def test_data_sets_are_ranked_apart(tmp_path: Path) -> None:
         ["1", "mnist", "0.1"], ["2", "mnist", "0.2"], ["1", "other", "0.1"], ["2", "other", "0.2"],
     ]  # fmt: skip
     apart, warning, *ahead = board.notes
-    assert "do not compare" in apart
+    assert "can't be compared" in apart
     assert "Ranked by TEST accuracy" in warning
     assert [note.partition(";")[0] for note in ahead] == [
         "On mnist, the first is 10.00 points ahead", "On other, the first is 1.00 points ahead",
@@ -124,7 +124,7 @@ def test_pictures_of_two_folders_are_two_data_sets(tmp_path: Path) -> None:
     assert board.rows[["dataset", "rank", "n"]].to_numpy().tolist() == [
         ["folder in cats", 1, 1], ["folder in dogs", 1, 1], ["mnist", 1, 2],
     ]  # fmt: skip
-    assert "do not compare" in board.notes[0]
+    assert "can't be compared" in board.notes[0]
 
 
 def test_a_data_set_without_a_name_has_that_of_its_results(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_what_is_damaged_or_foreign_is_skipped(tmp_path: Path, capsys: pytest.Ca
     assert f"{tmp_path}/sweep is skipped: {tmp_path}/sweep/sweep.json can't be read" in said
     assert f"{tmp_path}/yaml is skipped: {tmp_path}/yaml/config.yaml can't be read" in said
     with pytest.raises(
-        UsageError, match=r"no run in there that can be read:\n.*bad0 is skipped: .*can't be read"
+        UsageError, match=r"there is no run that can be read:\n.*bad0 is skipped: .*can't be read"
     ) as error:
         compare.main([str(tmp_path / "bad0")])
     assert error.value.status == 2
@@ -475,7 +475,7 @@ def test_long_names_have_room_in_the_figure() -> None:
 def test_mistakes_get_one_message(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere does not exist: name folders that hold runs"):
         table(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"no run in there, that is no folder with a results.json"):
+    with pytest.raises(UsageError, match=r"there is no run: no folder there has a results.json"):
         table(tmp_path)
 
 

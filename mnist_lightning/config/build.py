@@ -82,13 +82,13 @@ def source(node: Any, folder: str | Path | None = None) -> Any:
     if folder and places:
         places = {name: str(folder) if name == "root" else [] for name in places}
     if (factory := described("data.source", node.get("source"), **places)) is None:
-        raise UsageError("data.source: is missing: settings with the _target_ of a class of images")
+        raise UsageError("data.source: is missing. It needs the _target_ of a class of images")
     if unused := [name for name in places if name not in factory.keywords]:
         raise UsageError(f"data.{unused[0]}: {factory.func.__name__} takes no {unused[0]}")
     made, name = call("data.source", factory), factory.func.__name__
     if len(set(made.classes)) < max(2, len(made.classes)):
         raise UsageError(
-            f"data.source: {name} has the classes {shown([*made.classes])}: must be two or more, each once"
+            f"data.source: {name} has the classes {shown([*made.classes])}: must be two or more, all different"
         )
     return made
 
@@ -255,4 +255,4 @@ def check_trainer(trainer: DictConfig) -> None:
         endless = f"trainer.max_epochs={shown(trainer.max_epochs)}: such a run never ends"
         raise UsageError(f"{endless}: add trainer.max_steps=N or trainer.max_time=DD:HH:MM:SS")
     if re.match("ddp_(fork|spawn|notebook)", str(trainer.get("strategy"))):
-        raise UsageError(f"trainer.strategy={trainer.strategy}: must be ddp, whose processes start anew")
+        raise UsageError(f"trainer.strategy={trainer.strategy}: must be ddp, which starts fresh processes")

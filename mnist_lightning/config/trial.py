@@ -42,7 +42,7 @@ def takes_the_images(network: Any, shape: Sequence[int], classes: int, device: s
         raise ValueError(f"it does not take the data's images of {shown_shape}: {error}") from error
     if not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ValueError(f"it must give logits of shape (1, {classes}) for an image of the data, and gives {got}")
+        raise ValueError(f"it must give logits of shape (1, {classes}) for an image of the data, but gives {got}")
 
 
 def trains(module: Any, images: Any) -> None:
@@ -55,4 +55,4 @@ def trains(module: Any, images: Any) -> None:
         raise ValueError(f"its training_loss does not take a batch of the data: {error}") from error
     if not isinstance(loss, torch.Tensor) or loss.ndim or not loss.requires_grad:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
-        raise ValueError(f"its training_loss must return a scalar that depends on the weights, and gives {got}")
+        raise ValueError(f"its training_loss must return a scalar that depends on the weights, but gives {got}")

@@ -76,8 +76,8 @@ def find(places: Iterable[Path]) -> FoundRuns:
             skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
     waiting = [job.directory for job in jobs.values() if not os.path.lexists(job.directory / "results.json")]
     if not read and not waiting:
-        why = " that can be read:" if skipped else ", that is no folder with a results.json"
-        raise UsageError(f"{', '.join(map(str, places))}: no run in there{why}", *skipped)
+        why = " that can be read:" if skipped else ": no folder there has a results.json"
+        raise UsageError(f"{', '.join(map(str, places))}: there is no run{why}", *skipped)
     return FoundRuns(*tables(list(read.values())), waiting, skipped)
 
 

@@ -173,7 +173,7 @@ class Sweep:
         """Raise RunError where so many jobs are left without an answer."""
         if left:
             again = resume_command(self.directory)
-            raise RunError(f"{left} of {jobs} jobs did not finish. Do those again, and no others: {again}")
+            raise RunError(f"{left} of {jobs} jobs did not finish. To run only those again: {again}")
 
 
 def claim_file(trial: int | str) -> str:

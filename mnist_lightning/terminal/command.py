@@ -25,7 +25,7 @@ def parser_for_run(name: str, description: str | None, reads_data: bool = False)
     parser = argparse.ArgumentParser(prog=f"python -m mnist_lightning.{name}", description=description)
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
     if reads_data:
-        parser.add_argument("--data", metavar="FOLDER", help="where the data is, in place of data.root")
+        parser.add_argument("--data", metavar="FOLDER", help="where the data is, instead of data.root")
     return parser
 
 

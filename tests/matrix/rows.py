@@ -81,14 +81,14 @@ profiler | trainer.profiler=xla | refused: torch_xla
 profiler | trainer.profiler=fast | refused: it can only be one of
 detect_anomaly | trainer.detect_anomaly=true | works
 barebones | trainer.barebones=true | refused: disabled in barebones mode
-plugins | +trainer.plugins=[] | refused: train.py itself hands this over
+plugins | +trainer.plugins=[] | refused: train.py sets this itself
 sync_batchnorm | trainer.sync_batchnorm=true | works
 reload_dataloaders_every_n_epochs | trainer.reload_dataloaders_every_n_epochs=1 | works
 default_root_dir | trainer.default_root_dir=elsewhere | works
 enable_autolog_hparams | trainer.enable_autolog_hparams=true | works
 model_registry | trainer.model_registry=none | works
-logger | +trainer.logger=false | refused: train.py itself hands this over
-callbacks | +trainer.callbacks=[] | refused: train.py itself hands this over
+logger | +trainer.logger=false | refused: train.py sets this itself
+callbacks | +trainer.callbacks=[] | refused: train.py sets this itself
 """
 CALLBACKS = """
 BackboneFinetuning | | refused: no attribute 'backbone'
@@ -219,12 +219,12 @@ a misspelt key | optimizer.learning_rate=0.1 | refused: There are: optimizer.lr
 a misspelt option | optimizer=adm | refused: Did you mean adam?
 another class's key | optimizer=adam optimizer.momentum=0.9 | refused: There are: optimizer.lr, optimizer.betas
 a comma without -m | seed=0,1 | refused: --multirun
-key= | name= | refused: must be a text
+key= | name= | refused: must be text
 quotes missing | data.root=/x/a=b | refused: only in quotes
 not key=value | seed | refused: Settings are written key=value
 --resolve alone | --resolve | refused: --resolve
-no values | -m seed=range(0) | refused: is no value at all
-~key of a class | ~optimizer.lr | refused: can't be taken away
+no values | -m seed=range(0) | refused: has no values
+~key of a class | ~optimizer.lr | refused: can't be removed
 group@place | optimizer@opt=adam | refused: a group has its one place
 --config-name | --config-name nothere | refused: Cannot find primary config
 hydra.mode | hydra.mode=foo | refused: hydra.mode=foo
