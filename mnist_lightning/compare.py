@@ -84,9 +84,11 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     images = "validation" if board.stages[0] == "val" else "test"
     label = f"{images} {board.metric}{' (%)' * bool(board.unit)}"
     names = board.labels()[board.ranked.index].replace("", board.found.runs["name"][0])
-    figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["values"]], label, board.scale > 1)}
+    title = ", ".join(printable(name)[:100] for name in board.found.runs["name"].unique()[:3])
+    as_drawn = (label, board.scale > 1, title)
+    figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["values"]], *as_drawn)}
     if (grid := board.grid()) is not None:
-        figures["heat_map"] = of_sweep.heat_map(grid, label, board.scale > 1)
+        figures["heat_map"] = of_sweep.heat_map(grid, *as_drawn)
     folder = folder_within(directory, "figures")
     for name, figure in figures.items():
         save(figure, folder / name, as_svg=True)

@@ -10,7 +10,9 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import PROJECT, Program
@@ -470,6 +472,33 @@ def test_long_names_have_room_in_the_figure() -> None:
     boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
     assert all(box.x0 >= 0 for box in boxes)
     assert all(lower.y1 <= upper.y0 for upper, lower in pairwise(boxes)), "none covers the next"
+
+
+@pytest.mark.parametrize("names", [["mnist-cnn"], ["a-name-of-many-parts-" * 4], ["x", "y"] * 20])
+def test_titles_have_room_in_the_figures(names: list[str]) -> None:
+    grid = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], index=["[4,8,16]", "[8,8]"], columns=["0.1", "[1,2,3,4,5,6,7,8]"])
+    title, values = ", ".join(names[:3]), [[90.0, 91.0]] * len(names)
+    for figure in (
+        of_sweep.heat_map(grid.rename_axis("channels").rename_axis("rate", axis=1), "test accuracy (%)", title=title),
+        of_sweep.leaderboard(names, values, "test accuracy (%)", title=title),
+    ):
+        height, width, _ = of_run.draw(figure).shape
+        [box] = [text.get_window_extent() for text in figure.texts]
+        assert 0 <= box.x0 < box.x1 <= width and box.y1 <= height
+        assert box.y0 >= figure.axes[0].get_window_extent().y1, "it covers no chart"
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels() if label.get_text()]
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_numbers_can_be_read_on_each_colour_of_a_figure() -> None:
+    """By the contrast of WCAG 2: at least 4.5."""
+    for share in np.linspace(0, 1, 256):
+        color = matplotlib.colormaps["Blues"](share)
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in color[:3]]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        of_number = {"white": 1.0, "black": 0.0}[of_run.number_color(color)]
+        lighter, darker = max(luminance, of_number), min(luminance, of_number)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5
 
 
 def test_mistakes_get_one_message(tmp_path: Path) -> None:

@@ -243,7 +243,9 @@ def test_nothing_is_written_through_a_link_that_waits_for_it(run: Path) -> None:
     for name in ("last", "best", "round"):
         trained = load_run(run / "checkpoints" / f"{name}.ckpt")
         with (
-            nullcontext() if name == "last" else pytest.raises(UsageError, match=f"figures/{name} is a link that leads out of run")
+            nullcontext()
+            if name == "last"
+            else pytest.raises(UsageError, match=f"figures/{name} is a link that leads out of run")
         ):
             evaluate.draw(trained, Evaluation(trained.logits(images), labels), images, {})
     assert (run / "figures" / "reliability.png").exists()
