@@ -309,13 +309,13 @@ def test_experiments_that_differ_unevenly(tmp_path: Path) -> None:
 DAMAGED = {
     "results.json can't be read": "{",
     "NaN must be": '{"status": "finished", "test": {"accuracy": NaN}}',
-    "1.7 in results.json must be a number from 0 to 1": '{"status": "finished", "test": {"accuracy": 1.7}}',
+    "1.7 in results.json must be a finite number from 0 to 1": '{"status": "finished", "test": {"accuracy": 1.7}}',
     "inf in": '{"status": "finished", "test": {"accuracy": Infinity}}',
     "'0.9' in": '{"status": "finished", "test": {"accuracy": "0.9"}}',
     "True in": '{"status": "finished", "test": {"accuracy": true}}',
     "holds no accuracy": '{"status": "finished", "test": {"right": 9}}',
     "test in results.json holds": '{"status": "finished", "test": "good"}',
-    "0.5 in": '{"status": "finished", "seed": 0.5, "test": null}',
+    "0.5 in results.json must be a whole number of at least 0": '{"status": "finished", "seed": 0.5, "test": null}',
     "[1] in": '{"status": "finished", "total_seconds": [1], "test": null}',
     "no results of a run": '{"status": "finished", "epochs": 5}',
 }
@@ -398,6 +398,10 @@ def test_a_job_on_another_disk_belongs_to_its_sweep(tmp_path: Path) -> None:
     board = table(tmp_path / "sweep")
     assert not board.found.waiting
     assert board.rows["n"].tolist() == [2]
+    (tmp_path / "disk").rename(tmp_path / "unmounted")  # what is there can't be told: it is not done again
+    assert table(tmp_path / "sweep").remarks == [f"{jobs[1].directory}: a link that leads nowhere"]
+    with pytest.raises(UsageError, match=r"1_seed=1 is a link that leads nowhere\. .* delete it to run the job again$"):
+        Sweep.open(tmp_path / "sweep").__enter__()
 
 
 def test_runs_are_a_table_for_a_notebook(tmp_path: Path) -> None:

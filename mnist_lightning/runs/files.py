@@ -24,6 +24,11 @@ def real(path: str | Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def leads_nowhere(path: Path) -> bool:
+    """Return whether a path is a link to what is not there: a disk that is not mounted, say."""
+    return path.is_symlink() and not path.exists()
+
+
 def write_atomically(
     path: Path, write: Callable[[IO[bytes]], Any], before_renaming: Callable[[Path], None] = lambda scratch: None
 ) -> None:

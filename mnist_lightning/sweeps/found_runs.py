@@ -143,7 +143,8 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
 def number(value: Any, kind: Any = int | float, least: float = 0, most: float = 2**53) -> Any:
     """Return a number of results.json, or None where there is none; raise ValueError for anything else, as NaN."""
     if value is not None and not (isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most):
-        raise ValueError(f"{value!r} in results.json must be a number from {least} to {most}")
+        limits = f" from {least} to {most}" if most < 2**53 else " of at least 0" if least == 0 else ""
+        raise ValueError(f"{value!r} in results.json must be a {'whole' if kind is int else 'finite'} number{limits}")
     return value
 
 

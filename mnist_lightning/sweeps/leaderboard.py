@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.runs.errors import UsageError, printable
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import read_end
+from mnist_lightning.runs.files import leads_nowhere, read_end
 from mnist_lightning.sweeps.found_runs import FoundRuns
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ class Leaderboard:
         is_unfinished = ~self.found.runs["status"].isin(["finished", "pruned"])
         ended = self.found.runs.loc[is_unfinished, ["directory", "status", "error"]].itertuples(index=False, name=None)
         lines = [": ".join(filter(None, run)) for run in ended]
-        return [*lines, *(f"{directory}: not run yet" for directory in self.found.waiting), *self.found.skipped]
+        why = {True: "a link that leads nowhere", False: "not run yet"}
+        waiting = [f"{directory}: {why[leads_nowhere(directory)]}" for directory in self.found.waiting]
+        return [*lines, *waiting, *self.found.skipped]
 
     @property
     def logs(self) -> list[str]:
