@@ -42,7 +42,7 @@ class ProcessLauncher(Launcher):
 
         check_count("hydra.launcher.jobs", self.jobs, least=1)
         if not str(config.hydra.sweeper._target_).startswith(__name__):
-            raise UsageError("hydra/sweeper: another sweeper's jobs take another launcher too: hydra/launcher=basic")
+            raise UsageError("hydra/sweeper: another sweeper needs another launcher too: hydra/launcher=basic")
         warm.begin()
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
 
@@ -90,7 +90,7 @@ class GridSweeper(Sweeper):
         jobs = [[*combination, *self.for_jobs()] for combination in combinations]
         if not jobs:
             swept = (one for one in overrides if one.is_sweep_override() and not [*one.sweep_string_iterator()])
-            raise UsageError(f"{next(swept).input_line}: is no value at all, so that there is no job")
+            raise UsageError(f"{next(swept).input_line}: has no values, so there are no jobs")
         names = {self.compose(job).name for job in jobs}
         with self.open(place, names.pop() if len(names) == 1 else self.config.name) as sweep:
             wanted = sweep.plan(jobs)
@@ -124,7 +124,7 @@ class GridSweeper(Sweeper):
                 go_on = "A run goes on by itself: python train.py resume=RUN"
                 raise UsageError(f"{resume.input_line}: not a sweep. {go_on}")
         if "output_dir" in by_key:
-            raise UsageError("output_dir: the jobs of a sweep stand in its own directory: hydra.sweep.dir=DIR")
+            raise UsageError("output_dir: the jobs of a sweep go into its own directory: hydra.sweep.dir=DIR")
         if place and is_sweep(place) and is_search(place) != self.IS_SEARCH:
             which = "no" if self.IS_SEARCH else "a"
             raise UsageError(f"{place} holds {which} search: name another hydra.sweep.dir=DIR")
@@ -166,7 +166,7 @@ class GridSweeper(Sweeper):
         with_file, without = (flatten(OmegaConf.to_container(self.load(words))) for words in ([f"sweep={name}"], []))
         for key, value in with_file.items():
             if key not in without or without[key] != value:
-                instead = "Settings of the jobs stand in hydra.sweeper.params"
+                instead = "Settings of the jobs belong in hydra.sweeper.params"
                 raise UsageError(f"sweep={name}: its {key} would reach no job. {instead}")
 
     def load(self, overrides: Sequence[str]) -> DictConfig:

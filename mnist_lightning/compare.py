@@ -84,9 +84,11 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     images = "validation" if board.stages[0] == "val" else "test"
     label = f"{images} {board.metric}{' (%)' * bool(board.unit)}"
     names = board.labels()[board.ranked.index].replace("", board.found.runs["name"][0])
-    figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["values"]], label, board.scale > 1)}
+    title = ", ".join(printable(name)[:100] for name in board.found.runs["name"].unique()[:3])
+    as_drawn = (label, board.scale > 1, title)
+    figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["values"]], *as_drawn)}
     if (grid := board.grid()) is not None:
-        figures["heat_map"] = of_sweep.heat_map(grid, label, board.scale > 1)
+        figures["heat_map"] = of_sweep.heat_map(grid, *as_drawn)
     folder = folder_within(directory, "figures")
     for name, figure in figures.items():
         save(figure, folder / name, as_svg=True)
@@ -96,13 +98,13 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     purpose = "Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n)."
     parser = argparse.ArgumentParser(prog="python -m mnist_lightning.compare", description=purpose)
-    places = "a sweep, a run, or any folder that holds some"
+    places = "a sweep, a run, or any folder that holds runs"
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help=places)
-    files = "where leaderboard.csv, leaderboard.md and figures/ go; of one sweep, the sweep itself"
+    files = "where to write leaderboard.csv, leaderboard.md and figures/; by default, a sweep's own directory"
     parser.add_argument("--write", type=Path, metavar="DIR", help=files)
-    metric = "what ranks, by its name in results.json: accuracy, loss, or a further number (default: %(default)s)"
+    metric = "what to rank by, as results.json names it: accuracy, loss or another number (default: %(default)s)"
     parser.add_argument("--metric", default="accuracy", help=metric)
-    parser.add_argument("--logs", action="store_true", help="show the ends of the logs of runs that failed")
+    parser.add_argument("--logs", action="store_true", help="show the last lines of the logs of failed runs")
     options = parser.parse_args(arguments)
     into = options.write
     if into is None and len(options.places) == 1 and is_sweep(options.places[0]):

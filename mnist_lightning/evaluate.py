@@ -1,4 +1,4 @@
-"""What a trained network does on the test images of its run: `python -m mnist_lightning.evaluate RUN`."""
+"""Evaluate a trained network on the test images of its run: `python -m mnist_lightning.evaluate RUN`."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch is imported only once the command line is understood
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the evaluation and draw it into the run's figures."""
     parser = parser_for_run("evaluate", __doc__, reads_data=True)
-    parser.add_argument("--json", action="store_true", help="print one object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     also = "also under the fifteen corruptions of MNIST-C (half a minute)"
     parser.add_argument("--corrupted", action="store_true", help=also)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Take a trained network elsewhere, as ONNX and as a torch.export program: `python -m mnist_lightning.export RUN`."""
+"""Export a trained network, as ONNX and as a torch.export program: `python -m mnist_lightning.export RUN`."""
 
 import copy
 import io
@@ -92,7 +92,7 @@ def refused(path: Path) -> Iterator[None]:
         while first.__cause__ is not None:
             first = first.__cause__
         reason = " ".join(str(first).split())[:300]
-        raise RunError(f"{path} can't be made: torch can't export this network: {reason}") from error
+        raise RunError(f"{path} can't be written: torch can't export this network: {reason}") from error
 
 
 def exported(trained: "TrainedRun") -> "ExportedProgram":

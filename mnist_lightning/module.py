@@ -100,7 +100,9 @@ class Classifier(LeanHooks, LightningModule):
     def _total_steps(self) -> int:
         """Return how many steps the run has, for a schedule that is laid out over them."""
         if not math.isfinite(steps := self.trainer.estimated_stepping_batches):
-            raise UsageError("scheduler: needs to know how many steps there are: set trainer.max_epochs or max_steps")
+            raise UsageError(
+                "scheduler: needs to know the number of steps: set trainer.max_epochs or trainer.max_steps"
+            )
         return int(steps)
 
     def on_train_epoch_start(self) -> None:
@@ -265,7 +267,7 @@ class Classifier(LeanHooks, LightningModule):
             return loss
         raise DivergedError(
             f"the {stage} loss became {loss} in epoch {self.current_epoch + 1}, step {self.global_step + 1:,}. "
-            f"Mostly the learning rate is too high: it was {self.reported_lr:g}, try a tenth"
+            f"Usually the learning rate is too high: it was {self.reported_lr:g}; try a tenth of it"
         )
 
 

@@ -155,7 +155,7 @@ def test_without_a_common_directory_each_machine_says_so(
         assert status
         own = [line for line in said.splitlines() if line.startswith("train.py: ")]
         assert own == [
-            "train.py: output_dir=null: all processes of a run need one directory, on every machine: output_dir=DIR"
+            "train.py: output_dir=null: all processes of a run need one directory, on every machine: add output_dir=DIR"
         ], said
     assert time.monotonic() - started < 30
     assert not list(tmp_path.iterdir())

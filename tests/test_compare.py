@@ -10,7 +10,9 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import PROJECT, Program
@@ -107,7 +109,7 @@ def test_data_sets_are_ranked_apart(tmp_path: Path) -> None:
         ["1", "mnist", "0.1"], ["2", "mnist", "0.2"], ["1", "other", "0.1"], ["2", "other", "0.2"],
     ]  # fmt: skip
     apart, warning, *ahead = board.notes
-    assert "do not compare" in apart
+    assert "can't be compared" in apart
     assert "Ranked by TEST accuracy" in warning
     assert [note.partition(";")[0] for note in ahead] == [
         "On mnist, the first is 10.00 points ahead", "On other, the first is 1.00 points ahead",
@@ -124,7 +126,7 @@ def test_pictures_of_two_folders_are_two_data_sets(tmp_path: Path) -> None:
     assert board.rows[["dataset", "rank", "n"]].to_numpy().tolist() == [
         ["folder in cats", 1, 1], ["folder in dogs", 1, 1], ["mnist", 1, 2],
     ]  # fmt: skip
-    assert "do not compare" in board.notes[0]
+    assert "can't be compared" in board.notes[0]
 
 
 def test_a_data_set_without_a_name_has_that_of_its_results(tmp_path: Path) -> None:
@@ -307,13 +309,13 @@ def test_experiments_that_differ_unevenly(tmp_path: Path) -> None:
 DAMAGED = {
     "results.json can't be read": "{",
     "NaN must be": '{"status": "finished", "test": {"accuracy": NaN}}',
-    "1.7 in results.json must be a number from 0 to 1": '{"status": "finished", "test": {"accuracy": 1.7}}',
+    "1.7 in results.json must be a finite number from 0 to 1": '{"status": "finished", "test": {"accuracy": 1.7}}',
     "inf in": '{"status": "finished", "test": {"accuracy": Infinity}}',
     "'0.9' in": '{"status": "finished", "test": {"accuracy": "0.9"}}',
     "True in": '{"status": "finished", "test": {"accuracy": true}}',
     "holds no accuracy": '{"status": "finished", "test": {"right": 9}}',
     "test in results.json holds": '{"status": "finished", "test": "good"}',
-    "0.5 in": '{"status": "finished", "seed": 0.5, "test": null}',
+    "0.5 in results.json must be a whole number of at least 0": '{"status": "finished", "seed": 0.5, "test": null}',
     "[1] in": '{"status": "finished", "total_seconds": [1], "test": null}',
     "no results of a run": '{"status": "finished", "epochs": 5}',
 }
@@ -343,7 +345,7 @@ def test_what_is_damaged_or_foreign_is_skipped(tmp_path: Path, capsys: pytest.Ca
     assert f"{tmp_path}/sweep is skipped: {tmp_path}/sweep/sweep.json can't be read" in said
     assert f"{tmp_path}/yaml is skipped: {tmp_path}/yaml/config.yaml can't be read" in said
     with pytest.raises(
-        UsageError, match=r"no run in there that can be read:\n.*bad0 is skipped: .*can't be read"
+        UsageError, match=r"there is no run that can be read:\n.*bad0 is skipped: .*can't be read"
     ) as error:
         compare.main([str(tmp_path / "bad0")])
     assert error.value.status == 2
@@ -396,6 +398,10 @@ def test_a_job_on_another_disk_belongs_to_its_sweep(tmp_path: Path) -> None:
     board = table(tmp_path / "sweep")
     assert not board.found.waiting
     assert board.rows["n"].tolist() == [2]
+    (tmp_path / "disk").rename(tmp_path / "unmounted")  # what is there can't be told: it is not done again
+    assert table(tmp_path / "sweep").remarks == [f"{jobs[1].directory}: a link that leads nowhere"]
+    with pytest.raises(UsageError, match=r"1_seed=1 is a link that leads nowhere\. .* delete it to run the job again$"):
+        Sweep.open(tmp_path / "sweep").__enter__()
 
 
 def test_runs_are_a_table_for_a_notebook(tmp_path: Path) -> None:
@@ -472,10 +478,37 @@ def test_long_names_have_room_in_the_figure() -> None:
     assert all(lower.y1 <= upper.y0 for upper, lower in pairwise(boxes)), "none covers the next"
 
 
+@pytest.mark.parametrize("names", [["mnist-cnn"], ["a-name-of-many-parts-" * 4], ["x", "y"] * 20])
+def test_titles_have_room_in_the_figures(names: list[str]) -> None:
+    grid = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], index=["[4,8,16]", "[8,8]"], columns=["0.1", "[1,2,3,4,5,6,7,8]"])
+    title, values = ", ".join(names[:3]), [[90.0, 91.0]] * len(names)
+    for figure in (
+        of_sweep.heat_map(grid.rename_axis("channels").rename_axis("rate", axis=1), "test accuracy (%)", title=title),
+        of_sweep.leaderboard(names, values, "test accuracy (%)", title=title),
+    ):
+        height, width, _ = of_run.draw(figure).shape
+        [box] = [text.get_window_extent() for text in figure.texts]
+        assert 0 <= box.x0 < box.x1 <= width and box.y1 <= height
+        assert box.y0 >= figure.axes[0].get_window_extent().y1, "it covers no chart"
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels() if label.get_text()]
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_numbers_can_be_read_on_each_colour_of_a_figure() -> None:
+    """By the contrast of WCAG 2: at least 4.5."""
+    for share in np.linspace(0, 1, 256):
+        color = matplotlib.colormaps["Blues"](share)
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in color[:3]]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        of_number = {"white": 1.0, "black": 0.0}[of_run.number_color(color)]
+        lighter, darker = max(luminance, of_number), min(luminance, of_number)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
 def test_mistakes_get_one_message(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere does not exist: name folders that hold runs"):
         table(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"no run in there, that is no folder with a results.json"):
+    with pytest.raises(UsageError, match=r"there is no run: no folder there has a results.json"):
         table(tmp_path)
 
 

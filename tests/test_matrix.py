@@ -23,7 +23,7 @@ OF_LIBRARIES = {
 }
 TRIED = (  # one of each kind, and of each outcome
     "profiler trainer.profiler=simple", "precision trainer.precision=bf16-true", "max_epochs=-1 trainer.max_steps",
-    "optimizers LBFGS", "schedulers CyclicLR", "stopping_threshold", "loggers CSVLogger",
+    "optimizers LBFGS", "optimizers SparseAdam", "schedulers CyclicLR", "stopping_threshold", "loggers CSVLogger",
     "schedulers StepLR step_size: 0", "hydra.run.dir", "key=null",
 )  # fmt: skip
 

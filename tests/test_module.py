@@ -115,7 +115,7 @@ def test_scheduler_without_is_stepped_each_epoch(data: ImageDataModule, tmp_path
 def test_loss_that_is_not_finite_stops_at_once(data: ImageDataModule, tmp_path: Path) -> None:
     module = Classifier(CNN(), partial(torch.optim.SGD, lr=1e30))
     with pytest.raises(
-        DivergedError, match=r"loss became (nan|inf) in epoch 1, step [23]\. .* it was 1e\+30, try a tenth"
+        DivergedError, match=r"loss became (nan|inf) in epoch 1, step [23]\. .* it was 1e\+30; try a tenth"
     ):
         fit(module, data, tmp_path)
 

@@ -170,17 +170,17 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str | None]] = {  # and what a 
     "memory": (opcodes(b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x08\x85R."), "not a checkpoint of this"),
     "a codec": (opcodes(b"\x80\x02c_codecs\nencode\nX\x01\0\0\0aX\x05\0\0\0ascii\x86R."), "not a checkpoint of"),
     "inflating": (checkpoint(inflating), "not a checkpoint of this"),
-    "environment": (setting("name", "${oc.env:HOME}"), r"only ${output_dir} may stand for something else"),
-    "half a variable": (setting("name", "${"), r"only ${output_dir} may stand for something else"),
-    "escape sequences": (setting("name", "\x1b[2J"), "must be letters, digits"),
-    "aliases": (config_bytes(b"a: &a [1, 2]\nb: [*a, *a]\n"), "repeats itself by aliases"),
+    "environment": (setting("name", "${oc.env:HOME}"), r"only ${output_dir} may refer to another setting"),
+    "half a variable": (setting("name", "${"), r"only ${output_dir} may refer to another setting"),
+    "escape sequences": (setting("name", "\x1b[2J"), "must be at most 100 letters, digits"),
+    "aliases": (config_bytes(b"a: &a [1, 2]\nb: [*a, *a]\n"), "uses YAML aliases"),
     "enormous": (config_bytes(b"a: 1\n" * 20_000), "more than 65,536 are not read"),
-    "brackets": (config_bytes(b"[" * 50_000), "nested more deeply than ours"),
+    "brackets": (config_bytes(b"[" * 50_000), "nested too deeply"),
     "deep": (config_bytes(b"- " * 5_000), "config.yaml can't be read"),
     "no text": (config_bytes(b"\xff\xfe\xff"), "config.yaml can't be read"),
     "yaml tag": (yaml_tag, "config.yaml can't be read"),
-    "a pipe": (pipe("config.yaml"), "is no regular file"),
-    "a pipe of weights": (pipe("checkpoints/last.ckpt"), "is no regular file"),
+    "a pipe": (pipe("config.yaml"), "is not a regular file"),
+    "a pipe of weights": (pipe("checkpoints/last.ckpt"), "is not a regular file"),
     "a huge batch": (setting("data.test_batch_size", 10**30), "data.test_batch_size=1000"),
     "another data set": (setting("data.dataset", "../../etc"), "data.dataset=../../etc: must be"),
     "checkpoints elsewhere": (setting("callbacks.last_checkpoint.dirpath", "outside"), None),
@@ -219,7 +219,7 @@ def test_a_look_at_a_hostile_run_touches_nothing(name: str, run: Path, monkeypat
 def test_a_hostile_run_is_not_gone_on_with(name: str, run: Path) -> None:
     HOSTILE[name][0](run)
     before = everything_in(Path())
-    with pytest.raises(UsageError, match=r"is somebody else's|no regular file|no run"):
+    with pytest.raises(UsageError, match=r"is somebody else's|not a regular file|no run"):
         go_on(run, "trainer.max_epochs=2")
     assert everything_in(Path()) == before
 
@@ -243,7 +243,9 @@ def test_nothing_is_written_through_a_link_that_waits_for_it(run: Path) -> None:
     for name in ("last", "best", "round"):
         trained = load_run(run / "checkpoints" / f"{name}.ckpt")
         with (
-            nullcontext() if name == "last" else pytest.raises(UsageError, match=f"figures/{name} is a link out of run")
+            nullcontext()
+            if name == "last"
+            else pytest.raises(UsageError, match=f"figures/{name} is a link that leads out of run")
         ):
             evaluate.draw(trained, Evaluation(trained.logits(images), labels), images, {})
     assert (run / "figures" / "reliability.png").exists()
@@ -261,9 +263,9 @@ def test_a_look_writes_into_no_link(run: Path) -> None:
     link("export", "outside")(run)
     trained = load_run(run)
     images, labels = trained.test_set()
-    with pytest.raises(UsageError, match="run/figures is a link out of run: put the folder itself there"):
+    with pytest.raises(UsageError, match="run/figures is a link that leads out of run: put the folder itself there"):
         evaluate.draw(trained, Evaluation(trained.logits(images), labels), images, {})
-    with pytest.raises(UsageError, match="run/export is a link out of run"):
+    with pytest.raises(UsageError, match="run/export is a link that leads out of run"):
         export.write_verified(trained, images[:2])
     assert not list(Path("outside").iterdir())
 

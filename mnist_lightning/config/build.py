@@ -19,6 +19,7 @@ from mnist_lightning.config import check
 from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.config.schedule import schedule
+from mnist_lightning.config.trial import sets_a_rate, takes_a_step, takes_the_images, trains
 from mnist_lightning.runs.commands import from_checkout
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.run import Run
@@ -48,12 +49,12 @@ def everything(config: DictConfig, begins: bool = True) -> None:
         if config.init_from and begins:
             transfer.begin_from(config.init_from, model)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = make("optimizer", config.optimizer, params=trained)
+        optimizer = make("optimizer", config.optimizer, takes_a_step, params=trained)
         scheduler = schedule(config.scheduler)
         if scheduler:
             has_length = "total_steps" in inspect.signature(scheduler).parameters
             given: dict[str, Any] = {"total_steps": 100} if has_length else {}  # their number comes with the data
-            made = call("scheduler", scheduler, takes_a_step, optimizer=optimizer, **given)
+            made = call("scheduler", scheduler, sets_a_rate, optimizer=optimizer, **given)
             monitor = getattr(made, "monitor", scheduler.lightning.get("monitor"))  # type: ignore[attr-defined]
             may_choose("scheduler", {"monitor": monitor}, config)
             if isinstance(made, torch.optim.lr_scheduler.ReduceLROnPlateau) and not monitor:
@@ -81,13 +82,13 @@ def source(node: Any, folder: str | Path | None = None) -> Any:
     if folder and places:
         places = {name: str(folder) if name == "root" else [] for name in places}
     if (factory := described("data.source", node.get("source"), **places)) is None:
-        raise UsageError("data.source: is missing: settings with the _target_ of a class of images")
+        raise UsageError("data.source: is missing. It needs the _target_ of a class of images")
     if unused := [name for name in places if name not in factory.keywords]:
         raise UsageError(f"data.{unused[0]}: {factory.func.__name__} takes no {unused[0]}")
     made, name = call("data.source", factory), factory.func.__name__
     if len(set(made.classes)) < max(2, len(made.classes)):
         raise UsageError(
-            f"data.source: {name} has the classes {shown([*made.classes])}: must be two or more, each once"
+            f"data.source: {name} has the classes {shown([*made.classes])}: must be two or more, all different"
         )
     return made
 
@@ -191,43 +192,6 @@ def half_made_objects_ignored() -> Iterator[None]:
         sys.unraisablehook = hook
 
 
-def takes_a_step(scheduler: Any) -> None:
-    """Let a scheduler set the next learning rate, as it would after a step or an epoch."""
-    from torch.optim.lr_scheduler import ReduceLROnPlateau
-
-    scheduler.step(*[1.0] * isinstance(scheduler, ReduceLROnPlateau))
-
-
-def takes_the_images(network: Any, shape: Sequence[int], classes: int, device: str) -> None:
-    """Raise ValueError where a network takes images of another shape, or has another number of classes."""
-    import torch
-
-    from mnist_lightning.networks.layers import evaluating
-
-    shown_shape = "×".join(map(str, shape))
-    try:
-        with torch.device(device), evaluating(network.to(device)):
-            logits = network(torch.zeros(1, *shape))
-    except Exception as error:
-        raise ValueError(f"it does not take the data's images of {shown_shape}: {error}") from error
-    if not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ValueError(f"it must give logits of shape (1, {classes}) for an image of the data, and gives {got}")
-
-
-def trains(module: Any, images: Any) -> None:
-    """Raise ValueError where a module gives no loss of a batch that can be descended."""
-    import torch
-
-    try:
-        loss = module.training_loss(images, torch.zeros(len(images), dtype=torch.int64))
-    except Exception as error:
-        raise ValueError(f"its training_loss does not take a batch of the data: {error}") from error
-    if not isinstance(loss, torch.Tensor) or loss.ndim or not loss.requires_grad:
-        got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
-        raise ValueError(f"its training_loss must return a scalar that depends on the weights, and gives {got}")
-
-
 def trainer(config: DictConfig, *first: Any) -> Any:
     """Make the Trainer with its logger and callbacks, those of `first` before the others."""
     from lightning.pytorch.callbacks import Checkpoint, ModelSummary, ProgressBar
@@ -291,4 +255,4 @@ def check_trainer(trainer: DictConfig) -> None:
         endless = f"trainer.max_epochs={shown(trainer.max_epochs)}: such a run never ends"
         raise UsageError(f"{endless}: add trainer.max_steps=N or trainer.max_time=DD:HH:MM:SS")
     if re.match("ddp_(fork|spawn|notebook)", str(trainer.get("strategy"))):
-        raise UsageError(f"trainer.strategy={trainer.strategy}: must be ddp, whose processes start anew")
+        raise UsageError(f"trainer.strategy={trainer.strategy}: must be ddp, which starts fresh processes")

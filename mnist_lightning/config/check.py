@@ -48,8 +48,8 @@ WORDS = {  # for pydantic's kinds of errors, with their context; what it says of
     "float_type": "a number",
     "finite_number": "a number",
     "bool_type": "true or false",
-    "string_type": "a text",
-    "string_too_short": "a text",
+    "string_type": "text",
+    "string_too_short": "text",
     "list_type": "a list [a, b, …]",
     "tuple_type": "a list [a, b, …]",
     "dict_type": "settings {{name: value, …}}",
@@ -82,13 +82,15 @@ def check_top_level(config: DictConfig) -> None:
     check_arguments("", experiment, settings)
     check_name(settings["name"])
     if settings.get("trust") and settings.get("resume") is None:
-        raise UsageError("trust=true: goes with resume=RUN or resume=SWEEP, and nothing is resumed")
+        raise UsageError("trust=true: only goes with resume=RUN or resume=SWEEP")
 
 
 def check_name(name: Any, setting: str = "name") -> None:
     """Raise UsageError where a run, or its data, can't be called so: a directory is named after them."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w+=][\w.+=-]{0,99}", name):
-        raise UsageError(f"{setting}={shown(name)}: must be letters, digits, and . _ - + = between them, at most 100")
+        raise UsageError(
+            f"{setting}={shown(name)}: must be at most 100 letters, digits and . _ - + =, not beginning with . or -"
+        )
 
 
 def described(path: str, node: Any, **further: Any) -> Any:
@@ -168,9 +170,9 @@ def check_arguments(
     checked = {}
     for name, value in arguments.items():
         if name in given:
-            raise UsageError(f"{prefix}{name}={shown(value)}: train.py itself hands this over")
+            raise UsageError(f"{prefix}{name}={shown(value)}: train.py sets this itself")
         if name not in parameters and not takes_any:
-            option = f" If it comes from the option that was chosen, take it away: ~{prefix}{name}"
+            option = f" If it comes from the chosen option, remove it: ~{prefix}{name}"
             raise unknown(prefix + name, value, known, option if prefix else "")
         checked[name] = check_value(prefix + name, value, annotation_of(factory, parameters.get(name)))
     for name, parameter in parameters.items():
@@ -237,7 +239,7 @@ def allowed(problems: Iterable[Mapping[str, Any]], or_null: bool) -> str:
         context = {name: shown(value) for name, value in problem.get("ctx", {}).items()}
         what = word.format(**context) if word else problem["msg"].removeprefix("Input should be ").lower()
         if any(isinstance(place, int) for place in problem["loc"]):
-            what = "a longer list" if problem["type"] == "missing" else f"a list of which each is {what}"
+            what = "a longer list" if problem["type"] == "missing" else f"a list in which each item is {what}"
         parts.append(what)
     return f"must be {', or '.join(dict.fromkeys([*parts, *(['null'] if or_null else [])]))}"
 

@@ -32,7 +32,7 @@ def run_to_resume(config: DictConfig) -> Run | None:
     if place != AUTO:
         return None if place is None else Run.open(str(place), is_trusted=config.trust)
     if config.output_dir is None:
-        raise UsageError("resume=auto: goes on with the run in output_dir, or begins it: add output_dir=DIR")
+        raise UsageError("resume=auto: resumes the run in output_dir, or starts it there: add output_dir=DIR")
     if is_begun(Path(config.output_dir)):
         return Run.open(config.output_dir, is_trusted=config.trust)
     config.resume, config.trust = None, False
@@ -50,7 +50,7 @@ def the_same(config: DictConfig, run: Run) -> DictConfig:
     typed, begun = (flatten(OmegaConf.to_container(one, resolve=True)) for one in (config, before))
     for key in typed.keys() | begun.keys():
         if typed.get(key) != begun.get(key) and not f"{key}=".startswith((*CHANGEABLE, "trust=")):
-            other = f"{run.directory} was begun with {key}={shown(begun.get(key))}"
+            other = f"{run.directory} was started with {key}={shown(begun.get(key))}"
             raise UsageError(f"{key}={shown(typed.get(key))}: {other}; for another experiment, name another output_dir")
     return config
 
@@ -63,8 +63,8 @@ def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:
     changes = [change for change in overrides or () if not change.lstrip("+").startswith(("resume=", "trust="))]
     for change in changes:
         if not change.lstrip("+").startswith(CHANGEABLE):
-            allowed = "what can be changed is trainer.*, data.root and data.search"
-            raise UsageError(f"{change}: a resumed run stays the experiment that it was; {allowed}")
+            allowed = "only trainer.*, data.root and data.search can be changed"
+            raise UsageError(f"{change}: a resumed run stays the same experiment; {allowed}")
     names = flatten(OmegaConf.to_container(config))
     with explained(changes):
         for override in OverridesParser.create().parse_overrides(changes):
@@ -93,7 +93,7 @@ def read(directory: Path) -> DictConfig:
     try:
         text = json.dumps(in_todays_words(settings), default=str)
         if found := re.search(r"\$\{(?!output_dir\}).*", text):
-            raise UsageError(f"{path} has {shown(found[0])}: only ${{output_dir}} may stand for something else")
+            raise UsageError(f"{path} has {shown(found[0])}: only ${{output_dir}} may refer to another setting")
         config = OmegaConf.create(json.loads(text))
         config.output_dir = str(directory)  # wherever it was moved to
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

@@ -66,7 +66,7 @@ def refuse_deletions(words: Sequence[str]) -> None:
         is_of_another_class = any(typed.startswith(f"{group}._target_=") for typed in words)
         free = ("~callbacks.", "~hydra", "~experiment", "~sweep")
         if key.startswith("~") and not key.startswith(free) and not is_of_another_class:
-            raise UsageError(f"{word}: can't be taken away, only changed: {key[1:]}={NONE.get(key[1:], 'VALUE')}")
+            raise UsageError(f"{word}: can't be removed, only changed: {key[1:]}={NONE.get(key[1:], 'VALUE')}")
 
 
 def no_such_option(error: MissingConfigException) -> UsageError:
@@ -96,9 +96,9 @@ def not_understood(error: OverrideParseException) -> UsageError:
     unexpected = re.search(r"'([^']+)'", message)
     found = place[1][len(place[2]) - place.start(1) :][:1] if place else unexpected[1] if unexpected else ""
     if "<EOF>" in found or not found:
-        return UsageError(f"{word}: ends before its value is complete")
+        return UsageError(f"{word}: its value is incomplete")
     quoted = "'…'" if '"' in value else f"'{key}=\"{value}\"'"
-    return UsageError(f"{word}: Hydra reads {found} only in quotes, and the shell takes a pair of its own: {quoted}")
+    return UsageError(f"{word}: Hydra reads {found} only in quotes, and the shell needs a pair of its own: {quoted}")
 
 
 def explain(error: Exception, words: Sequence[str]) -> UsageError:
@@ -111,11 +111,11 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
         if folder in ("experiment", "sweep"):
             return UsageError(f"override {group}: in a file of conf/{folder} it needs a slash: override /{group}")
         if place:
-            return UsageError(f"{match[1]}: a group has its one place here, as in {key}=NAME")
+            return UsageError(f"{match[1]}: a group can't be placed elsewhere; type {key}=NAME")
         with suppress(yaml.YAMLError):
             value = yaml.safe_load(value or "null")
         if key.startswith("hydra."):
-            return unknown(key, value, OF_HYDRA, f" Another one of Hydra's that is not there yet: +{key}=VALUE.")
+            return unknown(key, value, OF_HYDRA, f" To add another of Hydra's own settings: +{key}=VALUE.")
         group = key.partition(".")[0]
         option, known = names_beside(group if "." in key else "", words)
         if isinstance(value, dict):
@@ -124,8 +124,8 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
                 f"+{key}.NAME=VALUE, and another class is a file of conf/{key}: docs/own.md"
             )
         if key in known:
-            return UsageError(f"override /{key}: no file can say it; type {key}=NAME")
-        further = f" Another argument of {option} is added by +{group}.NAME=VALUE." if option else ""
+            return UsageError(f"override /{key}: can't stand in a file; type {key}=NAME")
+        further = f" To add another argument of {option}: +{group}.NAME=VALUE." if option else ""
         return unknown(key, value, known, further)
     if (match := re.match(r"Error merging override (.+)", message)) and error.__cause__:
         return UsageError(f"{match[1]}: {str(error.__cause__).partition(chr(10))[0]}")

@@ -33,8 +33,8 @@ def check_kept(config: DictConfig, run: Run) -> None:
     if changed and (what := run.results.get("laid_out") or laid_out(before)):
         setting = f"trainer.{changed[0]}={check.shown(check.plain(config.trainer)[changed[0]])}"
         kept = check.shown(check.plain(before.trainer)[changed[0]])
-        another = f"To begin another with its weights: python train.py init_from={run.directory}"
-        raise UsageError(f"{setting}: must stay {kept}, for which {what[0]} was laid out. {another}")
+        another = f"To begin another run with its weights: python train.py init_from={run.directory}"
+        raise UsageError(f"{setting}: must stay {kept}: {what[0]} was laid out for it. {another}")
 
 
 def nothing_left(config: DictConfig, run: Run) -> str | None:
@@ -51,7 +51,7 @@ def nothing_left(config: DictConfig, run: Run) -> str | None:
         "Timer": (trainer.max_time != before.max_time, "trainer.max_time=null"),
     }.get(by, (False, None))
     if left and run.checkpoint is None:
-        raise UsageError(f"{run.directory} is finished, and keeps no checkpoint to go on from")
+        raise UsageError(f"{run.directory} is finished, and has no checkpoint to continue from")
     if left:
         return None
     has = f"{run.directory} is finished: it has its {epochs} epoch{'s' * (epochs != 1)}"

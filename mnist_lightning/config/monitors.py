@@ -28,10 +28,10 @@ def may_choose(path: str, node: Any, config: DictConfig) -> bool:
     """
     is_ours, monitor = str(node.get("_target_")).endswith(".RunCheckpoint"), str(node.get("monitor") or "")
     if is_ours and node.get("save_weights_only"):
-        raise UsageError(f"{path}.save_weights_only=true: must be false, or nothing could go on from it")
+        raise UsageError(f"{path}.save_weights_only=true: must be false, or the run could not be resumed from it")
     if re.match(r"test[/_]", monitor):
         raise UsageError(
-            f"{path}.monitor={monitor}: the test set chooses nothing: monitor: val/…, with data.val_size=N"
+            f"{path}.monitor={monitor}: the test set chooses nothing. Monitor val/… instead, with data.val_size=N"
         )
     if monitor.startswith("val/") and (not config.data.val_size or config.trainer.get("limit_val_batches") == 0):
         if path == "callbacks.best_checkpoint" and monitor == "val/accuracy":

@@ -65,7 +65,7 @@ def word_as_meant(word: str) -> str | None:
     if group in ("experiment", "sweep"):
         return None if is_empty else f"{group}={value}"
     if group in KINDS and value.startswith("["):
-        raise UsageError(f"{word}: {group} takes one option; several loggers or callbacks stand in a file: docs/own.md")
+        raise UsageError(f"{word}: {group} takes one option; put several loggers or callbacks in a file: docs/own.md")
     if key in INSTEAD and "LOCAL_RANK" not in os.environ:  # Lightning tells the processes that it starts hydra.run.dir
         raise UsageError(f"{word}: {INSTEAD[key]}")
     return word

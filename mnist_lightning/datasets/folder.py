@@ -66,7 +66,7 @@ class Folder(Source):
                 try:
                     images.append(read(file))
                 except PictureError as error:
-                    raise RunError(f"{file}: {error}. Mend it or take it away") from error
+                    raise RunError(f"{file}: {error}. Repair or remove it") from error
                 labels.append(label)
         if len(set(labels)) < len(self.classes):
             empty = ", ".join(name for label, name in enumerate(self.classes) if label not in labels)

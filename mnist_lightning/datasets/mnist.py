@@ -77,7 +77,7 @@ class MNIST(Source):
         try:
             content = np.fromfile(path, np.uint8)
         except OSError as error:
-            mend = "Mend its permissions, or use another copy: data.search=[FOLDER]"
+            mend = "Change its permissions, or use another copy: data.search=[FOLDER]"
             raise RunError(f"{path} can't be read: {error.strerror}. {mend}") from error
         is_packed, images = path.suffix == ".gz", self.train_size if name.startswith("train") else self.test_size
         size = 16 + images * self.shape[1] * self.shape[2] if "images" in name else 8 + images
@@ -187,7 +187,7 @@ def main() -> int:
     except RunError as error:
         print(error, file=sys.stderr)
         return error.status
-    print(f"MNIST: all four files are right, in {mnist.find()[0]}")
+    print(f"MNIST: all four files are intact, in {mnist.find()[0]}")
     return 0
 
 

@@ -52,10 +52,10 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], title: s
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     side, longest = 0.42 * max(len(classes), 10), max(map(len, classes))  # inches, characters
     figure, axes = one_chart(title, "read as", f"true {noun(classes)}", size=(side + 1.4 + 0.09 * longest, side + 1))
-    axes.imshow(shares**0.4, cmap="Blues", vmin=0, vmax=1)  # the root, so that a single error can still be seen
+    image = axes.imshow(shares**0.4, cmap="Blues", vmin=0, vmax=1)  # the root, so that a single error can still be seen
     for (y, x), count in np.ndenumerate(counts):
         if count:
-            color = "white" if shares[y, x] > 0.3 else INK
+            color = number_color(image.to_rgba(shares[y, x] ** 0.4))
             axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=10, color=color)
     places = range(len(counts))
     axes.set_xticks(places, classes, rotation=0 if longest < 4 else 90)
@@ -69,6 +69,13 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], title: s
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     return figure
+
+
+def number_color(background: Any) -> str:
+    """Return the colour in which a number is read best on an RGB one: black or white, 4.5:1 or more (WCAG 2)."""
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in background[:3]]
+    luminance = float(np.dot([0.2126, 0.7152, 0.0722], linear))
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 def precision_recall(precision: Fractions, recall: Fractions, classes: Sequence[str], title: str) -> Figure:

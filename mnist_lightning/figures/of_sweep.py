@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnist_lightning.figures.of_run import ACCENT, INK, style
+from mnist_lightning.figures.of_run import ACCENT, INK, number_color, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 MOST_NAMED, LONGEST_LINE = 25, 48  # experiments, characters of their names
 
 
-def leaderboard(names: Sequence[str], values: Sequence[Sequence[float]], label: str, in_percent: bool = True) -> Figure:
+def leaderboard(
+    names: Sequence[str], values: Sequence[Sequence[float]], label: str, in_percent: bool = True, title: str = ""
+) -> Figure:
     """Draw a line for each of the first 25 experiments: a dot for every seed, a bar of mean ± sd, the mean as a tick.
 
     The values are those of each experiment's seeds, and `label` says what they are. Of accuracies in percent, the axis
     begins where the better ones are.
     """
+    first = f"the first {MOST_NAMED} of " if len(names) > MOST_NAMED else ""
+    which = f"{first}{len(names)} experiments, best first" if len(names) > 1 else ""
+    marks = "dots: seeds; |: their mean; bar: ± one sd" if max(map(len, values)) > 1 else ""
     values = values[:MOST_NAMED]
     names = [textwrap.fill(name, LONGEST_LINE) for name in names[:MOST_NAMED]]
     lines = [line for name in names for line in name.split("\n")]
-    size = (6 + 0.09 * max(map(len, lines)), 1.2 + 0.17 * len(lines) + 0.19 * len(names))  # inches
+    size = (6 + 0.09 * max(map(len, lines)), 1.7 + 0.17 * len(lines) + 0.19 * len(names))  # inches
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     means = [float(np.mean(some)) for some in values]
@@ -35,8 +40,9 @@ def leaderboard(names: Sequence[str], values: Sequence[Sequence[float]], label: 
         axes.plot(mean, height, color=INK, marker="|", markersize=13, markeredgewidth=2)
         axes.plot(some, [height] * len(some), "o", color=ACCENT, markersize=5, alpha=0.8, markeredgewidth=0)
         if mean < lowest:  # off the axis: only its number
-            axes.annotate(f"◂ {mean:.2f}", (0.01, height), xycoords=("axes fraction", "data"), va="center")
-    style(axes, "", f"{label}: dots are seeds, | their mean, the bar ± one sd", "", grid="x")
+            axes.annotate(f"◂ {mean:.2f}", (0.01, height), xycoords=("axes fraction", "data"), va="center", color=INK)
+    style(axes, "", label, "", grid="x")
+    head(figure, f"{title}\n{which}\n{marks}")
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)  # the best on top
     if min(means) < lowest:
@@ -53,18 +59,19 @@ def lower_end(percents: Sequence[float]) -> float:
     return max(float(np.min(percents)), best - 4 * max(best - middle, 0.1))
 
 
-def heat_map(grid: "pd.DataFrame", label: str, in_percent: bool = True) -> Figure:
+def heat_map(grid: "pd.DataFrame", label: str, in_percent: bool = True, title: str = "") -> Figure:
     """Draw a table of values, such as accuracies in percent, each with its number in its cell."""
     cells, down, across = grid.to_numpy(), list(grid.index), list(grid.columns)
-    figure = Figure(figsize=(2.4 + 0.95 * len(across), 1.6 + 0.6 * len(down)), layout="constrained")
+    widest = max(0.95, 0.2 + 0.09 * max(map(len, across)))  # inches
+    figure = Figure(figsize=(2.4 + widest * len(across), 2.1 + 0.6 * len(down)), layout="constrained")
     axes = figure.add_subplot()
     lowest = lower_end(cells.ravel().tolist()) if in_percent else float(cells.min())
     image = axes.imshow(cells, cmap="Blues", aspect="auto", vmin=lowest)
-    dark = lowest + 0.65 * (cells.max() - lowest)  # from here on white is easier to read
     for (y, x), value in np.ndenumerate(cells):
-        text, color = f"{value:.{2 if in_percent else 3}f}", "white" if value > dark else INK
+        text, color = f"{value:.{2 if in_percent else 3}f}", number_color(image.to_rgba(value))
         axes.text(x, y, text, ha="center", va="center", fontsize=11, color=color)
-    style(axes, "", grid.columns.name, grid.index.name)
+    style(axes, "", str(grid.columns.name), str(grid.index.name))
+    head(figure, f"{title}\n{label} by {grid.index.name} and {grid.columns.name}")
     axes.set_xticks(range(len(across)), across)
     axes.set_yticks(range(len(down)), down)
     axes.tick_params(length=0)
@@ -74,3 +81,10 @@ def heat_map(grid: "pd.DataFrame", label: str, in_percent: bool = True) -> Figur
     bar.set_label(label, color=INK, fontsize=10)
     bar.outline.set_visible(False)
     return figure
+
+
+def head(figure: Figure, title: str) -> None:
+    """Write above a figure, in lines as long as it is wide."""
+    most = int(10.5 * figure.get_figwidth())  # characters of 12 points in an inch
+    lines = [line for text in title.strip().split("\n") for line in textwrap.wrap(text, most)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", color=INK, fontsize=12)

@@ -24,6 +24,11 @@ def real(path: str | Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def leads_nowhere(path: Path) -> bool:
+    """Return whether a path is a link to what is not there: a disk that is not mounted, say."""
+    return path.is_symlink() and not path.exists()
+
+
 def write_atomically(
     path: Path, write: Callable[[IO[bytes]], Any], before_renaming: Callable[[Path], None] = lambda scratch: None
 ) -> None:
@@ -84,15 +89,15 @@ def open_regular(path: Path, most: int | None = MOST_BYTES) -> Iterator[Buffered
 
     Raises:
         FileNotFoundError: there is none.
-        UsageError: it is no regular file, has more than `most` bytes, or can't be read.
+        UsageError: it is not a regular file, has more than `most` bytes, or can't be read.
     """
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise UsageError(f"{path} is no regular file")
+                raise UsageError(f"{path} is not a regular file")
             if most is not None and status.st_size > most:
-                raise UsageError(f"{path} has {status.st_size:,} bytes: more than {most:,} are not read")
+                raise UsageError(f"{path} has {status.st_size:,} bytes: files of more than {most:,} are not read")
             yield file
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
@@ -120,7 +125,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} can't be read: {error}") from error
     if not isinstance(content, dict):
-        raise UsageError(f"{path} can't be read: it holds no object")
+        raise UsageError(f"{path} can't be read: it holds no JSON object")
     return content
 
 
@@ -134,9 +139,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         text = read_bytes(path, most=2**16).decode()  # ours have 3,000
         if len(re.findall(r"[\[{]", text)) > MOST_BRACKETS:
-            raise UsageError(f"{path} can't be read: it is nested more deeply than ours")
+            raise UsageError(f"{path} can't be read: it is nested too deeply")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise UsageError(f"{path} can't be read: it repeats itself by aliases")
+            raise UsageError(f"{path} can't be read: it uses YAML aliases")
         content = yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
@@ -158,6 +163,6 @@ def folder_within(directory: Path, name: str) -> Path:
     except RuntimeError:  # a link to itself
         is_within = False
     if not is_within:
-        raise UsageError(f"{folder} is a link out of {directory}: put the folder itself there")
+        raise UsageError(f"{folder} is a link that leads out of {directory}: put the folder itself there")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

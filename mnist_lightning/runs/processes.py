@@ -35,7 +35,9 @@ def check_directory_is_shared(output_dir: str | None) -> None:
     """Raise UsageError where several processes can't agree on a run directory, as none has started the others."""
     are_many = is_task_of_slurm() or int(os.environ.get("WORLD_SIZE", "1")) > 1 or "NODE_RANK" in os.environ
     if are_many and output_dir is None and DIRECTORY_VARIABLE not in os.environ:
-        raise UsageError("output_dir=null: all processes of a run need one directory, on every machine: output_dir=DIR")
+        raise UsageError(
+            "output_dir=null: all processes of a run need one directory, on every machine: add output_dir=DIR"
+        )
 
 
 def join_others() -> None:
@@ -61,4 +63,4 @@ def requeue() -> str:
     with suppress(OSError, subprocess.SubprocessError):
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
         return f"SLURM starts job {job} again"
-    return f"SLURM did not take job {job} back: sbatch --requeue lets it"
+    return f"SLURM did not requeue job {job}: submit it with sbatch --requeue"

@@ -80,7 +80,7 @@ class Run:
             run.take_checkpoint(Path(place))
         elif (directory / LAST_CHECKPOINT).exists() and run.checkpoint is None:
             problem = f"{directory / LAST_CHECKPOINT} is damaged, and no earlier checkpoint is whole"
-            raise RunError(f"{problem}. Delete it to begin the run anew, or take it as it is by trust=true")
+            raise RunError(f"{problem}. Delete it to start the run over, or use it as it is with trust=true")
         if run.checkpoint is None and not run.was_finished:
             run.results |= {"epochs": [], "test": None, "val": None, "weights_sha256": None}
         return run

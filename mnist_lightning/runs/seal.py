@@ -91,10 +91,10 @@ class Seal:
         """Raise UsageError, with what to type, unless a file is as this user's own program wrote it."""
         if (state := self.state(name)) == "own":
             return
-        foreign = f"is somebody else's: {self.directory / SEAL_FILE} is missing, or not under your key"
+        foreign = f"is somebody else's: {self.directory / SEAL_FILE} is missing, or was not made with your key"
         why = "was changed since it was written" if state == "changed" else foreign
         no_key = f" ({problem})" if (problem := problem_with_key()) else ""
-        go_on = f"Going on obeys all that stands in it. If you trust it: {resume} trust=true"
+        go_on = f"Resuming obeys everything in it. If you trust it: {resume} trust=true"
         raise UsageError(f"{self.directory / name} {why}{no_key}. {go_on}")
 
     def checkpoints(self) -> list[Path]:
@@ -160,7 +160,7 @@ def problem_with_key() -> str | None:
     try:
         return f"no key can be kept in {key_file()}: {KEY_VARIABLE}=FILE names another place"
     except RuntimeError:
-        return f"there is no home to keep a key in: {KEY_VARIABLE}=FILE names a place"
+        return f"there is no home directory to keep a key in: {KEY_VARIABLE}=FILE names a place"
 
 
 def key_file() -> Path:

@@ -24,7 +24,7 @@ def weights_of(place: str | Path) -> tuple[Path, dict[str, Any]]:
     last = directory / LAST_CHECKPOINT
     checkpoint = place if directory != place else checkpoint_of(directory) or last
     if directory == place and checkpoint != last and last.exists():
-        log.warning(f"{last} is damaged: {checkpoint} is taken")
+        log.warning(f"{last} is damaged: {checkpoint} is used instead")
     return checkpoint, read_checkpoint(checkpoint)
 
 
@@ -38,7 +38,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the plain values and tensors of a checkpoint, on the CPU.
 
     Raises:
-        UsageError: there is none, or it is no regular file.
+        UsageError: there is none, or it is not a regular file.
         RunError: it is damaged, holds anything else than plain values and tensors, or would take more memory than disk.
     """
     try:
@@ -54,7 +54,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except UsageError:
         raise
     except Exception as error:  # what stands in a stranger's file leads torch to errors of any kind
-        without = "Without it, resume= begins the run anew"
+        without = "Without it, resume= starts the run over"
         raise RunError(f"{path} is not a checkpoint of this project, or damaged. {without}") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
         raise RunError(f"{path} is not a checkpoint of this project")

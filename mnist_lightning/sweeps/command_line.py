@@ -34,8 +34,8 @@ def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
     for word in further:
         if not word.startswith(("hydra.launcher.", "hydra.sweeper.", "trust=")):
             raise UsageError(
-                f"{word}: a resumed sweep stays what it was; what can be changed is hydra.launcher.* and, of a search, "
-                f"hydra.sweeper.trials. For further jobs: the sweep's own command with hydra.sweep.dir={place}"
+                f"{word}: a resumed sweep stays the same; only hydra.launcher.* and, in a search, hydra.sweeper.trials "
+                f"can be changed. To add jobs, type the sweep's command with hydra.sweep.dir={place}"
             )
     sweep = Sweep.open(place, is_trusted="trust=true" in further)
     kept = [word for word in sweep.command[1:] if not word.startswith(("resume=", "hydra.sweep.dir=", "trust="))]

@@ -76,8 +76,8 @@ def find(places: Iterable[Path]) -> FoundRuns:
             skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
     waiting = [job.directory for job in jobs.values() if not os.path.lexists(job.directory / "results.json")]
     if not read and not waiting:
-        why = " that can be read:" if skipped else ", that is no folder with a results.json"
-        raise UsageError(f"{', '.join(map(str, places))}: no run in there{why}", *skipped)
+        why = " that can be read:" if skipped else ": no folder there has a results.json"
+        raise UsageError(f"{', '.join(map(str, places))}: there is no run{why}", *skipped)
     return FoundRuns(*tables(list(read.values())), waiting, skipped)
 
 
@@ -143,7 +143,8 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
 def number(value: Any, kind: Any = int | float, least: float = 0, most: float = 2**53) -> Any:
     """Return a number of results.json, or None where there is none; raise ValueError for anything else, as NaN."""
     if value is not None and not (isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most):
-        raise ValueError(f"{value!r} in results.json must be a number from {least} to {most}")
+        limits = f" from {least} to {most}" if most < 2**53 else " of at least 0" if least == 0 else ""
+        raise ValueError(f"{value!r} in results.json must be a {'whole' if kind is int else 'finite'} number{limits}")
     return value
 
 

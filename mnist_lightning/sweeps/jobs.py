@@ -153,7 +153,7 @@ def look(running: Iterable[Process], board: Board, watcher: "Search | None") -> 
 def stop(running: Sequence[Process]) -> None:
     """Stop jobs with SIGTERM, which saves what they need to go on; who does not end after half a minute is killed."""
     if running:
-        say("stopping, with everything saved that is needed to go on …")
+        say("stopping, after saving what is needed to resume …")
     for one in running:
         one.send(signal.SIGTERM)
     deadline = time.monotonic() + PATIENCE_SECONDS

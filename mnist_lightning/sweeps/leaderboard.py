@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.runs.errors import UsageError, printable
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import read_end
+from mnist_lightning.runs.files import leads_nowhere, read_end
 from mnist_lightning.sweeps.found_runs import FoundRuns
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Leaderboard:
             return ["No run has finished yet."]
         notes = []
         if len(experiments) > 1:
-            notes.append("Results on different data sets do not compare: the rows are ranked within each.")
+            notes.append("Results on different data sets can't be compared: the rows are ranked within each data set.")
         if self.stages[0] == "val":
             notes.append(f"Ranked by the {self.metric} on held-out images; the test set chose nothing.")
         elif experiments.max() == 1:
@@ -95,8 +95,8 @@ class Leaderboard:
             notes.append(f"{self.metric.capitalize()} on the test set; {only}.")
         else:
             notes.append(
-                f"Ranked by TEST {self.metric}, for want of held-out images in every run: the first row was chosen by "
-                f"the test set, so its {self.metric} is too good. To choose, hold images out: data.val_size=N."
+                f"Ranked by TEST {self.metric}, because not every run has held-out images: the first row was chosen by "
+                f"the test set, so its {self.metric} is too good. To choose fairly, hold images out: data.val_size=N."
             )
         for dataset, rows in self.ranked.groupby("dataset"):
             if len(rows) > 1:
@@ -112,7 +112,9 @@ class Leaderboard:
         is_unfinished = ~self.found.runs["status"].isin(["finished", "pruned"])
         ended = self.found.runs.loc[is_unfinished, ["directory", "status", "error"]].itertuples(index=False, name=None)
         lines = [": ".join(filter(None, run)) for run in ended]
-        return [*lines, *(f"{directory}: not run yet" for directory in self.found.waiting), *self.found.skipped]
+        why = {True: "a link that leads nowhere", False: "not run yet"}
+        waiting = [f"{directory}: {why[leads_nowhere(directory)]}" for directory in self.found.waiting]
+        return [*lines, *waiting, *self.found.skipped]
 
     @property
     def logs(self) -> list[str]:
@@ -199,12 +201,12 @@ def lead(
     ahead = scale * (first[0] - second[0]) * (-1 if less_is_better else 1)
     digits, points = (2, " points") if scale == 100 else (4, "")
     if min(first[2], second[2]) < 2:
-        return f"{ahead:.{digits}f}{points} ahead; whether by chance, more seeds would say: seed=0,1,2."
+        return f"{ahead:.{digits}f}{points} ahead; more seeds would show whether that is chance: seed=0,1,2."
     error = scale * math.hypot(*(sd / math.sqrt(n) for _, sd, n in (first, second)))
     if not error:
         return f"{ahead:.{digits}f}{points} ahead; the seeds of each do not differ, so there is nothing to test."
     chance = ttest_ind_from_stats(*first, *second, equal_var=False).pvalue
-    sure = "more than chance" if chance < 0.05 else "that may be chance: more seeds would say"
+    sure = "more than chance" if chance < 0.05 else "that may be chance; more seeds would show"
     how = f"difference of means ± its standard error; Welch's t-test, p = {chance:.2g}"
     return f"{ahead:.{digits}f} ± {error:.{digits}f}{points} ahead ({how}): {sure}."
 

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import read_json, remove_scratch
+from mnist_lightning.runs.files import leads_nowhere, read_json, remove_scratch
 from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek
 from mnist_lightning.runs.seal import Seal
 
@@ -122,6 +122,9 @@ class Sweep:
         if self.is_shared and list(self.directory.glob(claim_file("*"))):
             return self
         remove_scratch(self.directory, self.directory / "figures")
+        if lost := [job.directory for job in self.jobs if leads_nowhere(job.directory)]:
+            again = "Restore what it leads to, or delete it to run the job again"
+            raise UsageError(f"{lost[0]} is a link that leads nowhere. {again}")
         if busy := [job.directory for job in self.jobs if is_in_use(job.directory)]:
             raise UsageError(f"{busy[0]} is still running: wait for it to end, or stop it")
         for left in self.directory.glob(".*.output"):  # of a sweep that was killed
@@ -173,7 +176,7 @@ class Sweep:
         """Raise RunError where so many jobs are left without an answer."""
         if left:
             again = resume_command(self.directory)
-            raise RunError(f"{left} of {jobs} jobs did not finish. Do those again, and no others: {again}")
+            raise RunError(f"{left} of {jobs} jobs did not finish. To run only those again: {again}")
 
 
 def claim_file(trial: int | str) -> str:

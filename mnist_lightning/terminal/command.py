@@ -22,10 +22,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def parser_for_run(name: str, description: str | None, reads_data: bool = False) -> argparse.ArgumentParser:
     """Return the command line of a command on a trained run, to which the command adds its own options."""
-    parser = argparse.ArgumentParser(prog=f"python -m mnist_lightning.{name}", description=description)
+    purpose = (description or "").partition(": `")[0]  # the command itself stands above
+    parser = argparse.ArgumentParser(prog=f"python -m mnist_lightning.{name}", description=f"{purpose}.")
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
     if reads_data:
-        parser.add_argument("--data", metavar="FOLDER", help="where the data is, in place of data.root")
+        parser.add_argument("--data", metavar="FOLDER", help="where the data is, instead of data.root")
     return parser
 
 
@@ -107,7 +108,8 @@ def wrapped(text: str, width: int) -> str:
             continue
         words, python, command = line.partition("python ")
         lines += textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-        lines += [f"    {python}{command}"] if python else []
+        room = width - len(python + command)
+        lines += [" " * (room if 0 <= room < 4 else 4) + python + command] if python else []
     return "\n".join(lines)
 
 

@@ -38,5 +38,5 @@ class Augmentation(Callback):
         if not isinstance(changed, Tensor) or changed.shape != images.shape:
             got = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
             must_be = f"must return images of the same shape, {tuple(images.shape)}"
-            raise ValueError(f"{type(self).__name__}.augment {must_be}, and gives {got}")
+            raise ValueError(f"{type(self).__name__}.augment {must_be}, but gives {got}")
         images.copy_(changed)

@@ -106,7 +106,7 @@ class Figures(Callback):
         try:
             self.draw(trainer, module)
         except Exception as error:  # the run has what it was made for
-            log.warning(f"figures could not all be drawn: {' '.join(str(error).split())[:300]}")
+            log.warning(f"some figures could not be drawn: {' '.join(str(error).split())[:300]}")
 
     def draw(self, trainer: Trainer, module: Any) -> None:
         trainer.datamodule.let_go_of_training_images()  # type: ignore[attr-defined]

@@ -82,7 +82,7 @@ class Compile(Callback):
                 network(images)
         except Exception as error:
             why = str(error).strip().partition("\n")[0]
-            raise UsageError(f"callbacks.compile: the network can't be compiled: {why}. Leave it out") from error
+            raise UsageError(f"callbacks.compile: the network can't be compiled: {why}. Train without it") from error
 
 
 class LeanHooks:

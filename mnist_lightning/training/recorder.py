@@ -58,7 +58,7 @@ class Recorder(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         part: Any = trainer.limit_test_batches
         if isinstance(part, float) and 0 < part < 1 and min(int(part * len(of)) for of in data.test_dataloader()) == 0:
-            raise UsageError(f"trainer.limit_test_batches={part}: leaves no batch: the test set has few of them")
+            raise UsageError(f"trainer.limit_test_batches={part}: leaves no batch of the few in the test set")
         device, before = trainer.strategy.root_device, dict(self.run.results)
         self.run.results |= {
             "dataset": data.dataset,
@@ -75,7 +75,7 @@ class Recorder(Callback):
         now, then = ({kind: of.get(kind) for kind in kinds} for of in (self.run.results, before))
         if self.run.checkpoint and (other := [kind for kind in kinds if now[kind] != then[kind]]):
             changes = ", ".join(f"{kind} {then[kind]} before, {now[kind]} now" for kind in other)
-            self.run.remarks.append(f"{changes}: the bits may be others than those of an undisturbed run")
+            self.run.remarks.append(f"{changes}: some bits may differ from those of an undisturbed run")
         log.info(console.opening(self.run))
         stages = ["val", "test"] if self.run.results["val_size"] else ["test"]
         measures = [f"{stage}/{name}" for stage in stages for name in ("loss", "accuracy")]

@@ -132,7 +132,7 @@ class RunLogger(TensorBoardLogger):
             with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
                 self.experiment.add_graph(network, images)
         except Exception:
-            log.warning("GRAPHS of TensorBoard stays empty: torch.jit.trace can't follow this network")
+            log.warning("TensorBoard's GRAPHS tab stays empty: torch.jit.trace can't follow this network")
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log `metrics` without the "epoch" that Lightning adds to each of them."""

@@ -53,9 +53,7 @@ def freeze(network: nn.Module, names: Sequence[str]) -> None:
     for name in names:
         if not name or (name not in layers and name not in parameters):
             tops = ", ".join(dict.fromkeys(parameter.partition(".")[0] for parameter in parameters))
-            raise UsageError(
-                f"freeze=[{name}]: the network has no layer of that name. It has {tops}, and parts of them"
-            )
+            raise UsageError(f"freeze=[{name}]: the network has no layer of that name. It has {tops}, and their parts")
         if name in layers:
             layers[name].eval().requires_grad_(False)
         else:

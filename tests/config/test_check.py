@@ -77,7 +77,7 @@ trainer.max_epochs=-1
 trainer.max_epochs=-2
     trainer.max_epochs=-2: must be at least -1, or null
 trainer.strategy=ddp_spawn
-    trainer.strategy=ddp_spawn: must be ddp, whose processes start anew
+    trainer.strategy=ddp_spawn: must be ddp, which starts fresh processes
 scheduler={_target_:torch.optim.lr_scheduler.ReduceLROnPlateau,_partial_:true}
     scheduler.monitor: is missing, as in +scheduler.monitor=val/loss
 scheduler={_target_:torch.optim.lr_scheduler.StepLR,_partial_:true,step_size:1,interval:batch}
@@ -103,7 +103,7 @@ model.padding=-1
 model.channels=10
     model.channels=10: must be a list [a, b, …]
 model.channels=[8,0]
-    model.channels=[8, 0]: must be a list of which each is at least 1
+    model.channels=[8, 0]: must be a list in which each item is at least 1
 model.kernel_size=30
     model.kernel_size=30: CNN can't be made: convolution 1: kernel_size=30 is larger than
 +model.image_size=32
@@ -111,31 +111,31 @@ model.kernel_size=30
 +model.classes=5
     model.classes=5: CNN can't be made: it must give logits of shape (1, 10)
 trust=true
-    trust=true: goes with resume=RUN or resume=SWEEP
+    trust=true: only goes with resume=RUN or resume=SWEEP
 +callbacks.last_checkpoint.save_weights_only=true
     callbacks.last_checkpoint.save_weights_only=true: must be false
 seed=-1
     seed=-1: must be at least 0
 name=../up
-    name=../up: must be letters, digits, and . _ - + = between them
+    name=../up: must be at most 100 letters, digits and . _ - + =
 model._target_=os.system
     model._target_=os.system: must be a class of mnist_lightning.* or torch.nn.*
 ~optimizer.lr
-    ~optimizer.lr: can't be taken away, only changed: optimizer.lr=VALUE
+    ~optimizer.lr: can't be removed, only changed: optimizer.lr=VALUE
 ~trainer.max_epochs
-    ~trainer.max_epochs: can't be taken away, only changed: trainer.max_epochs=VALUE
+    ~trainer.max_epochs: can't be removed, only changed: trainer.max_epochs=VALUE
 ~callbacks
-    ~callbacks: can't be taken away, only changed: callbacks=none
+    ~callbacks: can't be removed, only changed: callbacks=none
 ~seed
-    ~seed: can't be taken away, only changed: seed=VALUE
+    ~seed: can't be removed, only changed: seed=VALUE
 output_dir=
-    output_dir=: must be a text, or null
+    output_dir=: must be text, or null
 model=null
     a group takes the name of one of its options
 optimizer.lrr=0.1
     optimizer.lrr=0.1: there is no such setting. Did you mean optimizer.lr? There are:
 optimizer.maximize=true
-    Another argument of SGD is added by +optimizer.NAME=VALUE.
+    To add another argument of SGD: +optimizer.NAME=VALUE.
 +optimizer.momentun=0.1
     optimizer.momentun=0.1: there is no such setting. Did you mean optimizer.momentum?
 +trainer.max_epoch=3
@@ -167,7 +167,7 @@ optimizer.lr=${optimizer.rl}
 scheduler=onecycle scheduler.pct_start=3
     scheduler.pct_start=3: OneCycleLR can't be made: Expected float
 scheduler=onecycle +scheduler.total_steps=3
-    scheduler.total_steps=3: train.py itself hands this over
+    scheduler.total_steps=3: train.py sets this itself
 trainer.accelerator=tpu
     trainer.accelerator=tpu: Trainer can't be made: Requirement 'torch_xla
 trainer.profiler=xla

@@ -12,7 +12,7 @@ from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.sweeps.command_line import command_line
 from mnist_lightning.sweeps.sweep import Sweep, quoted
 
-IN_QUOTES = "only in quotes, and the shell takes a pair of its own"
+IN_QUOTES = "only in quotes, and the shell needs a pair of its own"
 
 
 def message(*words: str, folder: Path = CONFIG_FOLDER, name: str = "config") -> str:
@@ -29,10 +29,10 @@ def message(*words: str, folder: Path = CONFIG_FOLDER, name: str = "config") -> 
         ("data.root=/x/(a)", f"data.root=/x/(a): Hydra reads ( {IN_QUOTES}: 'data.root=\"/x/(a)\"'"),
         ("data.root=/x/a#b", f"data.root=/x/a#b: Hydra reads # {IN_QUOTES}: 'data.root=\"/x/a#b\"'"),
         ("optimizer.lr=float(abc)", "optimizer.lr=float(abc): could not convert string to float: 'abc'"),
-        ("seed=1,", "seed=1,: ends before its value is complete"),
+        ("seed=1,", "seed=1,: its value is incomplete"),
         ("seed", "seed: not understood. Settings are written key=value, as in trainer.max_epochs=10"),
         ("optimizer=", "optimizer=: there is no such option. There are: adam, adamw, sgd"),
-        ("optimizer@opt=adam", "optimizer@opt: a group has its one place here, as in optimizer=NAME"),
+        ("optimizer@opt=adam", "optimizer@opt: a group can't be placed elsewhere; type optimizer=NAME"),
         ("hydra.mode=foo", "hydra.mode=foo: Invalid value 'foo', expected one of [RUN, MULTIRUN]"),
         ("hydra.job.chdir=maybe", "hydra.job.chdir=maybe: Value 'maybe' is not a valid bool (type str)"),
     ],
@@ -53,7 +53,7 @@ def test_what_is_quoted_as_the_message_says_is_understood() -> None:
             "override optimizer: adam",
             "override optimizer: in a file of conf/experiment it needs a slash",
         ),
-        ("override /sweep: seeds", "override /sweep: no file can say it; type sweep=NAME"),
+        ("override /sweep: seeds", "override /sweep: can't stand in a file; type sweep=NAME"),
         ("override /optimizer: adm", "optimizer=adm: there is no such option. Did you mean adam?"),
     ],
 )

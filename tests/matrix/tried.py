@@ -23,8 +23,6 @@ def problem(lab: Lab, row: Row) -> str | None:
     said, _, moments = everything.partition("moments:\n")
     if row.outcome == "refused":
         return refusal(lab, row, status, said)
-    if row.outcome == "fails":
-        return None if status == 1 and row.said in everything else f"status {status}: {said[-400:]}"
     if status != 0 or "Traceback" in said:
         return f"status {status}: {said[-400:]}"
     if wrong := disagreement(lab):

@@ -69,7 +69,7 @@ def test_all_processes_find_a_run_that_is_begun_or_none_does(tmp_path: Path, mon
     [
         ({}, 0, "requeue 7", "SLURM starts job 7 again"),
         ({"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2"}, 0, "requeue 5_2", "SLURM starts job 5_2 again"),
-        ({}, 1, "requeue 7", "SLURM did not take job 7 back: sbatch --requeue lets it"),
+        ({}, 1, "requeue 7", "SLURM did not requeue job 7: submit it with sbatch --requeue"),
     ],
 )
 def test_slurm_is_asked_to_start_the_job_again(

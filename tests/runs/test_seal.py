@@ -61,7 +61,7 @@ def test_an_edited_configuration_is_gone_on_with_once_it_is_trusted(run: Path) -
 
 def test_another_user_is_asked(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "others-key"))
-    with pytest.raises(UsageError, match=r"config\.yaml is somebody else's: .*seal\.json is .*not under your key"):
+    with pytest.raises(UsageError, match=r"config\.yaml is somebody else's: .*seal\.json is .*not made with your key"):
         Run.open(run)
     assert load_run(run).epochs == 2
     assert go_on(run, "trainer.max_epochs=3", "trust=true")["status"] == "finished"
@@ -100,7 +100,7 @@ def test_a_container_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     fit(tmp_path / "run", *QUICK)
-    assert "there is no home to keep a key in" in (tmp_path / "run" / "train.log").read_text()
+    assert "there is no home directory to keep a key in" in (tmp_path / "run" / "train.log").read_text()
     assert load_run(tmp_path / "run").epochs == 1
 
 

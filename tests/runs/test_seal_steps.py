@@ -213,4 +213,4 @@ def test_why_no_key_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(seal, "key_file", no_home)
     assert seal.own_key(may_make=True) is None
-    assert str(seal.problem_with_key()).startswith("there is no home to keep a key in")
+    assert str(seal.problem_with_key()).startswith("there is no home directory to keep a key in")

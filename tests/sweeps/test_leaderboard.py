@@ -27,7 +27,7 @@ def test_lead_equals_scipy(first: list[float], second: list[float]) -> None:
 def test_lead_of_seeds_that_are_all_alike() -> None:
     assert "0.00 points ahead; the seeds of each do not differ" in lead((0.9, 0, 2), (0.9, 0, 3))
     assert lead((0.9, 0, 2), (0.8, 0, 2)).endswith("do not differ, so there is nothing to test.")
-    assert lead((0.9, float("nan"), 1), (0.8, 0, 2)).startswith("10.00 points ahead; whether by chance")
+    assert lead((0.9, float("nan"), 1), (0.8, 0, 2)).startswith("10.00 points ahead; more seeds would show")
 
 
 def test_more_than_chance_is_less_than_one_in_twenty() -> None:
@@ -39,7 +39,7 @@ def test_more_than_chance_is_less_than_one_in_twenty() -> None:
 
 def test_less_of_a_cost_is_ahead() -> None:
     assert [is_cost(name) for name in ("loss", "errors", "hinge_loss", "accuracy", "f1")] == [1, 1, 1, 0, 0]
-    assert lead((0.3, 0.01, 1), (0.5, 0.02, 1), scale=1, less_is_better=True).startswith("0.2000 ahead; whether")
+    assert lead((0.3, 0.01, 1), (0.5, 0.02, 1), scale=1, less_is_better=True).startswith("0.2000 ahead; more seeds")
     said = lead((0.3, 0.01, 2), (0.5, 0.02, 2), scale=1, less_is_better=True)
     assert said.startswith(f"0.2000 ± {(0.0001 / 2 + 0.0004 / 2) ** 0.5:.4f} ahead (difference")
 

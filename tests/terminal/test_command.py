@@ -173,7 +173,7 @@ def test_a_job_of_slurm_makes_room_and_its_command_goes_on(tmp_path: Path, run: 
     again = ("callbacks=default", "~callbacks.figures")
     refused = typed(*again, "optimizer.lr=0.5").communicate()[1]
     assert refused == (
-        "train.py: optimizer.lr=0.5: run was begun with optimizer.lr=0.01; "
+        "train.py: optimizer.lr=0.5: run was started with optimizer.lr=0.01; "
         "for another experiment, name another output_dir\n"
     )
     done = len(json.loads((tmp_path / "run" / "results.json").read_text())["epochs"])

@@ -155,7 +155,7 @@ def test_a_gpu_is_known_by_its_name(scene: Scene, monkeypatch: pytest.MonkeyPatc
 def test_going_on_with_other_devices_or_threads_is_said(
     before: dict[str, Any], changes: str | None, tmp_path: Path, said: list[tuple[str, str]]
 ) -> None:
-    remarks = [f"{changes}: the bits may be others than those of an undisturbed run"] if changes else []
+    remarks = [f"{changes}: some bits may differ from those of an undisturbed run"] if changes else []
     (tmp_path / "checkpoints").mkdir()
     Seal(tmp_path).write(tmp_path / "checkpoints" / "last.ckpt", b"last")
     going_on = Scene(tmp_path, is_new=False, **before)
