@@ -4,8 +4,9 @@ Test images are scaled up 5 to 20 times, rotated within 10 degrees, and laid wit
 whose paper is a gradient, noisy, or both; every fourth picture is light on dark. The network reads them as
 `python -m mnist_lightning.predict` would. Then that command itself is timed on as many pictures of 400×400.
 
-`--kinds` says it of one trouble at a time instead: shadows, a table beside the sheet, lines on it, ... Preparing is
-tuned by `--split train`, the images that data.val_size held out from training, and never by the test images.
+`--kinds` says it of one trouble at a time instead: a sheet on a desk, shadows, lines, ... `--doubt` says how often a
+remark stands beside the answer, for digits and for what is none. Preparing is tuned by `--split train`, the images that
+data.val_size held out from training, and never by the test images.
 """
 
 import argparse
@@ -16,8 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import picture_kinds
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
@@ -27,6 +30,7 @@ from mnist_lightning import load_run
 from mnist_lightning.datasets import mnist
 from mnist_lightning.pictures.picture_files import read_picture
 from mnist_lightning.pictures.prepare import SIZE, PictureError, prepare
+from mnist_lightning.pictures.remark import remark_on
 from mnist_lightning.trained import TrainedRun
 
 PROJECT = Path(__file__).parent.parent
@@ -147,13 +151,15 @@ KINDS: dict[str, Callable[[Grey, Random], Grey]] = {
 }
 
 
-def reread(picture: Grey) -> Grey:
-    """Return what `prepare` makes of a picture that comes as a JPEG file; of a blank one, an empty image."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=85)
-    file.seek(0)
+def reread(picture: Grey | Image.Image | bytes, kind: str = "JPEG") -> Grey:
+    """Return what `prepare` makes of a picture that comes as a file; of a blank one, an empty image."""
+    if not isinstance(picture, bytes):
+        file = io.BytesIO()
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        image.save(file, kind, **({"quality": 85} if kind == "JPEG" else {}))
+        picture = file.getvalue()
     try:
-        return prepare(read_picture(file))
+        return prepare(read_picture(io.BytesIO(picture)))
     except PictureError:
         return np.zeros((SIZE, SIZE), np.uint8)
 
@@ -172,13 +178,77 @@ def labelled(run: TrainedRun, split: str, seed: int) -> tuple[Grey, Grey]:
 
 
 def print_kinds(run: TrainedRun, images: Grey, labels: Grey, seed: int) -> None:
-    """Print the accuracy of each kind of picture; one that is called blank counts as an error."""
+    """Print the accuracy of each kind of picture; one that is called blank counts as an error.
+
+    Of the first kinds a picture is one of the images; of the others every second is drawn by code.
+    """
+    accuracies = []
     for kind, draw in KINDS.items():
         random = np.random.default_rng(seed)
-        prepared = np.stack([reread(draw(image, random)) for image in images])
-        blank = prepared.max(axis=(1, 2)) == 0
-        right = (run.predict(prepared).numpy() == labels) & ~blank
-        print(f"{kind:<30} {right.mean():.2%}, {blank.sum()} called blank", flush=True)
+        accuracies.append(print_kind(kind, run, [reread(draw(image, random)) for image in images], labels))
+    for number, (kind, sketch) in enumerate(picture_kinds.KINDS.items()):
+        prepared, digits = [], []
+        for each, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            random = np.random.default_rng((seed, number, each))
+            digits.append(each // 2 % 10 if each % 2 else label)
+            points = picture_kinds.written(digits[-1], random) if each % 2 else picture_kinds.traced(image)
+            prepared.append(reread(sketch(points, random), "PNG" if each % 4 < 2 else "JPEG"))
+        accuracies.append(print_kind(kind, run, prepared, np.array(digits)))
+    print(f"{'mean':<36} {np.mean(accuracies):.2%}")
+
+
+def print_kind(kind: str, run: TrainedRun, prepared: Sequence[Grey], labels: NDArray[Any]) -> float:
+    shown = np.stack(prepared)
+    blank = shown.max(axis=(1, 2)) == 0
+    right = (run.predict(shown).numpy() == labels) & ~blank
+    print(f"{kind:<36} {right.sum():>4} of {len(labels)}, {blank.sum()} called blank", flush=True)
+    return float(right.mean())
+
+
+TITLES = ("the picture", "what stands out", "the digit", "its strokes", "28×28")
+SHOWN = {"sheet on a desk": 4, "dark ruled lines": 2, "printed box": 3, "hollow": 5, "pale pencil": 7, "rainbow": 6}
+
+
+def draw_steps(path: Path, seed: int) -> None:
+    """Draw for six pictures what each step of the preparation makes of them."""
+    from matplotlib.figure import Figure
+
+    from mnist_lightning.pictures import paper, strokes
+    from mnist_lightning.pictures import prepare as steps
+
+    page = Figure(figsize=(7.5, 9.2), dpi=110, layout="constrained")
+    grid = page.subplots(len(SHOWN), 5)
+    for cells, (kind, digit) in zip(grid, SHOWN.items(), strict=True):
+        random = np.random.default_rng((seed, digit))
+        photo = picture_kinds.KINDS[kind](picture_kinds.written(digit, random), random)
+        assert isinstance(photo, Image.Image)
+        picture = steps.without_colours(np.asarray(photo))
+        ink = steps.digit_in(picture)
+        contrast = paper.contrast_of(picture)[0]
+        digit_alone = steps.cropped(ink)
+        wide = strokes.as_wide(strokes.filled_strokes(digit_alone))
+        stages: Sequence[NDArray[Any]] = (np.asarray(photo), contrast, ink, wide, steps.fitted_to_box(wide))
+        for cell, shown in zip(cells, stages, strict=True):
+            cell.imshow(shown, cmap=None if shown.ndim == 3 else "gray", interpolation="nearest")
+            cell.set(xticks=[], yticks=[])
+        cells[0].set_ylabel(kind)
+    for cell, title in zip(
+        grid[0], ("the picture", "what stands out", "the digit", "its strokes", "28×28"), strict=True
+    ):
+        cell.set_title(title, fontsize=10)
+    page.savefig(path)
+
+
+def print_doubt(run: TrainedRun, images: Grey, seed: int) -> None:
+    """Print how often something is remarked about pictures of the images, and about what is no digit."""
+    random = np.random.default_rng(seed)
+    sets = {"digits": [reread(render(image, random)) for image in images]}
+    for what, points in picture_kinds.NO_DIGITS.items():
+        sets[what] = [reread(picture_kinds.plain(points(random), random)) for _ in range(200)]
+    for what, prepared in sets.items():
+        likely = run.probabilities(np.stack(prepared)).tolist()
+        remarks = sum(remark_on(one, each) is not None for one, each in zip(prepared, likely, strict=True))
+        print(f"{what:<12} {remarks:>4} remarks on {len(prepared)}", flush=True)
 
 
 def main() -> None:
@@ -188,12 +258,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the pictures (default: 0)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="whose images (default: test)")
     parser.add_argument("--kinds", action="store_true", help="the accuracy of each kind of trouble")
+    parser.add_argument("--doubt", action="store_true", help="how often a remark stands beside the answer")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the pictures there")
+    parser.add_argument("--steps", type=Path, metavar="FILE", help="draw there what each step makes of six pictures")
     options = parser.parse_args()
+    if options.steps:
+        draw_steps(options.steps, options.seed)
+        return
     run, random = load_run(options.run), np.random.default_rng(options.seed)
     images, labels = (part[: options.count] for part in labelled(run, options.split, options.seed))
-    if options.kinds:
-        print_kinds(run, images, labels, options.seed)
+    if options.kinds or options.doubt:
+        print_kinds(run, images, labels, options.seed) if options.kinds else print_doubt(run, images, options.seed)
         return
     pictures = [render(image, random) for image in images]
     if options.save:

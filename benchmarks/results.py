@@ -142,6 +142,9 @@ that theirs say little. How each was found: [how-it-was-found.md](how-it-was-fou
 | command | parameters | epochs | test accuracy | errors of 10,000 | seconds | on | public figure |
 | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |"""
 OTHERS = """
+The digits below were prepared as it was done until November 2026. By today's way fewer are read
+wrong, with one run each: [pictures.md](pictures.md).
+
 | `python benchmarks/other_hands.py RUN` | errors in scikit-learn's 1,797 digits | MNIST-C, mean |
 | --- | ---: | ---: |"""
 

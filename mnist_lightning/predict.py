@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: {printable(answer['error'])}", file=sys.stderr)
         elif not options.json:
             first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
-            print(f"{name}: {first}  {answer['confidence']:.1%}  (else {second} {answer['second_confidence']:.1%})")
+            remark = f"  {answer['remark']}" if answer.get("remark") else ""
+            rest = f"(else {second} {answer['second_confidence']:.1%}){remark}"
+            print(f"{name}: {first}  {answer['confidence']:.1%}  {rest}")
     if options.json:
         print(json.dumps(answers, indent=2, allow_nan=False))
     return int(any("error" in answer for answer in answers))
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None) -> Iterator[dict[str, Any]]:
     """Yield for each picture digit, confidence, second guess and its confidence, or what is wrong with it.
+
+    Of handwriting, "remark" is what speaks against the answer, or None.
 
     Where the classes are no digits, "digit" and "second" are their numbers, and "class" and "second_class" their names.
     The names are of files, - is standard input; pictures are saved as the network saw them.
@@ -89,6 +93,7 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
 
     from mnist_lightning.evaluation.measures import noun
     from mnist_lightning.pictures.prepare import PictureError
+    from mnist_lightning.pictures.remark import remark_on
 
     answers: list[dict[str, Any]] = [{"file": name} for name in names]
     prepared = []
@@ -107,12 +112,17 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
             answer["error"] = f"can't be written into {save_into}: {error.strerror or error}"
     good = [answer for answer in answers if "error" not in answer]
     if good:
-        confidences, digits = trained.probabilities(np.stack(prepared)).topk(2)
-        for answer, confidence, digit in zip(good, confidences.tolist(), digits.tolist(), strict=True):
+        likely = trained.probabilities(np.stack(prepared))
+        confidences, digits = (best.tolist() for best in likely.topk(2))
+        for answer, confidence, digit, picture, each in zip(
+            good, confidences, digits, prepared, likely.tolist(), strict=True
+        ):
             answer |= {"digit": digit[0], "confidence": confidence[0]}
             answer |= {"second": digit[1], "second_confidence": confidence[1]}
             if noun(trained.classes) != "digit":
                 answer |= {f"{key}class": trained.classes[answer[digit]] for key, digit in KEYS}
+            if trained.is_handwriting:
+                answer["remark"] = remark_on(picture, each)
     return answers
 
 

@@ -67,7 +67,7 @@ def test_predict_json_is_one_list(run: Path, tmp_path: Path, capsys: pytest.Capt
     assert predict.main([str(run / "checkpoints" / "last.ckpt"), str(gone), str(zero), "--json"]) == 1
     missing, answer = json.loads(capsys.readouterr().out)
     assert missing == {"file": str(gone), "error": "No such file or directory"}
-    assert list(answer) == ["file", "digit", "confidence", "second", "second_confidence"]
+    assert list(answer) == ["file", "digit", "confidence", "second", "second_confidence", "remark"]
     assert (answer["file"], answer["digit"]) == (str(zero), 0)
     probabilities = load_run(run).probabilities([zero])[0]
     assert answer["confidence"] == pytest.approx(probabilities[0].item(), abs=1e-6)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnist_lightning.pictures.contents import HEAD, files_below, in_words, kind_of, remedy
-from mnist_lightning.pictures.prepare import LARGEST, PictureError, on_paper
+from mnist_lightning.pictures.prepare import LARGEST, PictureError, on_paper, without_colours
 
 MOST_PIXELS, MOST_BYTES = 100_000_000, 2**28
 MOVING = {"GIF", "PNG", "WEBP", "AVIF"}  # formats whose frames are one picture, and not pages
@@ -30,7 +30,7 @@ def read_picture(
     source: Picture, shape: Sequence[int] | None = None,
     formats: Sequence[str] | None = None, most_pixels: int = MOST_PIXELS,
 ) -> NDArray[np.uint8]:  # fmt: skip
-    """Return a picture as greys, uint8 (H, W), at most 512 pixels a side.
+    """Return a picture, uint8 (H, W) or where it has colours (H, W, 3), at most 512 pixels a side.
 
     What is transparent becomes paper. Of a picture that moves the last frame is taken, as the first of a digit being
     drawn is empty; of several pages the first.
@@ -54,9 +54,9 @@ def read_picture(
             ImageOps.exif_transpose(picture, in_place=True)
             if shape:
                 return fitted(picture, shape)
-            grey = on_paper(picture)
-            grey.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
-            return np.asarray(grey)
+            plain = on_paper(picture)
+            plain.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
+            return without_colours(np.asarray(plain))
     except PictureError:
         raise
     except UnidentifiedImageError as error:

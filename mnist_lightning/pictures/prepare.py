@@ -1,31 +1,44 @@
 """A person's own picture, prepared as MNIST itself was: LeCun, Bottou, Bengio, Haffner 1998, section III-A.
 
 Light ink on a dark ground, the digit scaled into 20×20 without changing its shape, and its centre of mass in the
-middle of 28×28.
+middle of 28×28. Before that, the digit is found: on its sheet, without lines and specks. docs/pictures.md shows it.
 """
+
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 from scipy import ndimage
+
+from mnist_lightning.pictures.paper import (
+    PictureError,
+    Pixels,
+    border,
+    find_ink,
+    in_grey,
+    is_inside,
+    light_share,
+    narrowness,
+)
+from mnist_lightning.pictures.sheet import sheets
+from mnist_lightning.pictures.strokes import Ink, as_wide, filled_strokes, largest
 
 SIZE, BOX = 28, 20  # pixels
 LARGEST = 512  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
-COARSE, WIDEST = 64, 25  # pixels of the longer side that the paper is looked for in; a stroke is narrower
-DIMMEST = 0.15  # of the paper's full brightness: in darker corners noise would be taken for ink
-MOST_SPECKS = 40  # pixels that may be darker than the ink; the strokes of a small digit have a few hundred
-GRAINS = 5  # standard deviations: of 250,000 pixels of mere noise, the strongest 40 reach 3.6
-THRESHOLDS = (0.25, 0.4, 0.6)  # of the ink's contrast: above paper grain; above faint lines; above ruled lines
-SURE = 0.75  # of the ink's contrast: that is ink in full
-LEAST_CONTRAST = 16  # of 255: a paler picture is blank
-
-
-class PictureError(Exception):
-    """A picture can't be read, or nothing is on it."""
+SMALL, LARGER = 32, 160  # pixels of the longer side: a smaller picture is enlarged to this
+GREY = 24  # of 255: where the channels differ by less, they show nothing that the brightness does not
+DEEPEST = 3  # sheets on each other: a box on a sheet on a desk
+PLAIN = 0.08  # of what is looked at is light or dark, at most: no sheet lies on a ground there
+LEVEL = 5  # degrees: a sheet that is turned by less is left as it is
+MARGIN = 0.02  # of a sheet's sides: a digit keeps away from them
+NARROWER = 0.65  # of the strokes' width in the whole picture: then the digit is the one on the sheet
+FAINT = 0.2  # of the ink in full: what is fainter at its sides does not count
+FINE = 6  # times as many pixels as in the end: then strokes are widened
 
 
 def on_paper(picture: Image.Image) -> Image.Image:
-    """Return a picture of any mode in greys, with the transparent parts as paper: white, for light ink black."""
+    """Return a picture of any mode as L or RGB, with the transparent parts as paper: white, for light ink black."""
     if picture.mode.startswith(("I", "F")):  # whole or broken numbers of any range
         values = np.asarray(shrunk(picture.convert(picture.mode[0])), np.float64)
         if not np.isfinite(values).all():
@@ -39,15 +52,7 @@ def on_paper(picture: Image.Image) -> Image.Image:
         opacity = np.asarray(picture.getchannel("A"), float) + 1e-9
         paper = "black" if np.average(ink, weights=opacity) > 128 else "white"
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture)
-    luminance = picture.convert("L")  # nearly even where ink and paper differ by their colour alone
-    if picture.mode != "L" and spread(luminance) < 2 * LEAST_CONTRAST:
-        luminance = max(luminance, *shrunk(picture.convert("RGB")).split(), key=spread)
-    return luminance
-
-
-def spread(channel: Image.Image) -> int:
-    """Return between which greys the parts of a picture differ."""
-    return int(np.ptp(np.asarray(channel.resize((COARSE, COARSE), Image.Resampling.BOX))))
+    return picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
 
 
 def shrunk(picture: Image.Image) -> Image.Image:
@@ -55,14 +60,25 @@ def shrunk(picture: Image.Image) -> Image.Image:
     return picture.reduce(max(max(picture.size) // LARGEST, 1))
 
 
-def prepare(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def without_colours(picture: Pixels) -> Pixels:
+    """Return a picture (H, W, 3) as its brightness (H, W) where its channels hardly differ."""
+    if picture.ndim == 2 or np.mean(np.ptp(picture[::2, ::2], axis=2) > GREY) > 0.001:
+        return picture
+    return np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def prepare(picture: Pixels) -> Pixels:
     """Return a picture of one digit as MNIST would show it, uint8 (28, 28), light ink on black.
 
-    In `grey`, uint8 (H, W), dark ink is anywhere on light paper, or light on dark; a blank one is a PictureError.
+    In `picture`, uint8 (H, W) or in colours (H, W, 3), dark ink is anywhere on light paper, or light on dark; a blank
+    one is a PictureError.
     """
-    ink = np.ceil(255 * find_ink(grey)).astype(np.uint8)
-    rows, columns = np.flatnonzero(ink.max(axis=1)), np.flatnonzero(ink.max(axis=0))
-    digit = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return fitted_to_box(as_wide(filled_strokes(cropped(digit_in(enlarged(picture))))))
+
+
+def fitted_to_box(ink: Ink) -> Pixels:
+    """Return ink (H, W) scaled into the box of 20×20, its centre of mass in the middle of 28×28."""
+    digit = Image.fromarray(np.ceil(255 * ink).astype(np.uint8))
     scale = BOX / max(digit.size)
     width, height = (max(1, round(side * scale)) for side in digit.size)
     small = np.asarray(digit.resize((width, height), Image.Resampling.LANCZOS), np.float64)
@@ -74,79 +90,73 @@ def prepare(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return prepared
 
 
-def find_ink(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return how much ink is at each pixel, float32 (H, W): 0 is paper, whatever its colour and shadow, and 1 is ink.
-
-    The paper is the picture without all that is narrow, by a morphological closing (for light ink an opening), which
-    leaves the edge of a shadow where it is: Serra 1982, the top-hat transform. The ink is what stands out from it.
-    """
-    coarse = Image.fromarray(grey)
-    coarse.thumbnail((COARSE, COARSE), Image.Resampling.BOX)
-    clean = np.asarray(coarse.filter(ImageFilter.MedianFilter(3)), np.float32)
-    is_light = paper_is_light(grey, clean)
-    without_strokes = (ndimage.grey_closing if is_light else ndimage.grey_opening)(clean, WIDEST, mode="nearest")
-    smooth = Image.fromarray(ndimage.gaussian_filter(without_strokes, 1))
-    paper: NDArray[np.float32] = np.asarray(smooth.resize(grey.shape[::-1], Image.Resampling.BILINEAR))
-    contrast = paper - grey if is_light else grey - paper
-    if is_light:  # in a shadow there is less light for the ink to swallow
-        contrast *= paper.max() / np.maximum(paper, DIMMEST * paper.max())
-    rank = 1 + min(contrast.size // 500, MOST_SPECKS)
-    visible = contrast[contrast >= LEAST_CONTRAST]
-    full = np.partition(visible, -rank)[-rank] if len(visible) >= rank else 0
-    if full <= GRAINS * grain(grey):
-        raise PictureError("blank: nothing stands out from the paper")
-    inks = []
-    for least in THRESHOLDS:
-        inks.append(digit_only(np.clip((contrast / full - least) / (SURE - THRESHOLDS[0]), 0, 1)))
-        if is_inside(inks[-1]):
-            return inks[-1]
-    return inks[0]  # then the digit itself reaches the border
+def cropped(ink: Ink) -> Ink:
+    """Return the ink without the paper around it, in at most 120 pixels a side."""
+    rows, columns = (np.flatnonzero(ink.max(axis=axis) >= FAINT * ink.max()) for axis in (1, 0))
+    digit = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    digit.thumbnail((FINE * BOX, FINE * BOX), Image.Resampling.BOX)
+    return np.asarray(digit)
 
 
-def paper_is_light(grey: NDArray[np.uint8], coarse: NDArray[np.float32]) -> bool:
-    """Return whether most is light of the border, of a ring within it, and of what surrounds the strokes.
-
-    Each of the three is misled by something else: a table beside the sheet, a tight crop, a bold digit.
-    """
-    middle = (int(grey.min()) + int(grey.max())) / 2
-    rows, columns = (side // 8 for side in grey.shape)  # a table is seldom broader
-    within = grey[rows : len(grey) - rows, columns : grey.shape[1] - columns]
-    lightest, darkest = ndimage.maximum_filter(coarse, COARSE // 4), ndimage.minimum_filter(coarse, COARSE // 4)
-    around_strokes = lightest - darkest >= 0.6 * (lightest - darkest).max()
-    strokes_ground = (2 * coarse > lightest + darkest)[around_strokes]
-    shares = (np.mean(border(grey) > middle), np.mean(border(within) > middle), strokes_ground.mean())
-    return bool(np.mean(shares) > 0.5)
+def enlarged(picture: Pixels) -> Pixels:
+    """Return a picture of a few pixels smoothly enlarged, with more of its border around it."""
+    if max(picture.shape[:2]) >= SMALL:
+        return picture
+    scale = LARGER / max(picture.shape[:2])
+    size = tuple(max(round(scale * side), 1) for side in picture.shape[1::-1])
+    large = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+    room, paper = LARGER // 4, np.median(border(large), axis=0)
+    padded = np.full((large.shape[0] + 2 * room, large.shape[1] + 2 * room, *large.shape[2:]), paper, np.uint8)
+    padded[room:-room, room:-room] = large
+    return padded
 
 
-def border(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the outermost pixels, uint8 (N,)."""
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+def digit_in(picture: Pixels, depth: int = 0) -> Ink:
+    """Return the digit's ink, float32 (H, W): on a sheet that holds it whole, else in the whole picture."""
+    ink = None
+    with suppress(PictureError):  # blank as a whole
+        ink = find_ink(picture, is_sheet=depth > 0)
+    grey = in_grey(picture)
+    is_plain = depth == DEEPEST or not PLAIN < light_share(grey) < 1 - PLAIN
+    for region, angle in () if is_plain else sheets(grey):
+        try:
+            on_it = digit_in(on_sheet(picture, region, angle), depth + 1)
+        except PictureError:  # an empty one
+            continue
+        if is_inside(on_it, MARGIN) and (
+            ink is None or holds(region, ink) or narrowness(on_it) < NARROWER * narrowness(ink)
+        ):
+            return on_it
+    return find_ink(picture, is_sheet=depth > 0) if ink is None else ink
 
 
-def grain(grey: NDArray[np.uint8]) -> float:
-    """Return the standard deviation of noise, from the median difference of neighbours: few of them are at an edge."""
-    differences = np.abs(np.diff(grey.ravel().astype(np.int16)))
-    median = np.searchsorted(np.bincount(differences).cumsum(), len(differences) / 2)
-    return float(median) / (0.6745 * 2**0.5)
+def holds(region: NDArray[np.bool_], ink: Ink) -> bool:
+    """Return whether a coarse region holds the largest part of the ink, or is surrounded by it, but does not cut it."""
+    main = Image.fromarray(largest(ink > 0.5))
+    coarse = np.asarray(main.resize(region.shape[::-1], Image.Resampling.NEAREST))
+    if not coarse.any():
+        return False
+    inner = ndimage.binary_erosion(region, iterations=4)
+    (top, left), (bottom, right) = ((f(axis) for axis in np.nonzero(coarse)) for f in (np.min, np.max))
+    is_around = (
+        region[top : bottom + 1, left : right + 1].sum() > 0.8 * region.sum()
+        and coarse[inner].sum() < 0.1 * coarse.sum()
+    )
+    return bool(is_around or np.mean(region[coarse]) > 0.98)
 
 
-def digit_only(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `ink` without the connected parts that are specks, or a table beside the sheet where there is more.
-
-    Specks have less than a tenth of the ink of the largest part; a table runs along most of a side of the picture.
-    """
-    parts, count = ndimage.label(ink, structure=np.ones((3, 3)))
-    inked = ink > 0
-    amounts = np.bincount(parts[inked], ink[inked], minlength=count + 1)
-    sides = (parts[0], parts[-1], parts[:, 0], parts[:, -1])
-    along = np.max([np.bincount(side, minlength=count + 1) / len(side) for side in sides], axis=0)
-    beside = np.where(along < 0.8, amounts, 0)
-    if beside.max() > 0.02 * amounts.max():  # else the top of a 7 that fills its picture would be a table
-        amounts = beside
-    return np.where((amounts >= 0.1 * amounts.max())[parts], ink, np.float32(0))
-
-
-def is_inside(ink: NDArray[np.float32]) -> bool:
-    """Return whether no ink is within a thirtieth of the picture from its border."""
-    rows, columns = (1 + side // 30 for side in ink.shape)
-    return np.count_nonzero(ink) == np.count_nonzero(ink[rows:-rows, columns:-columns])
+def on_sheet(picture: Pixels, region: NDArray[np.bool_], angle: float) -> Pixels:
+    """Return the picture within a coarse `region` alone, turned upright; what lies beside it becomes like its edge."""
+    size = picture.shape[1::-1]
+    nearest = ndimage.distance_transform_edt(~region, return_distances=False, return_indices=True)
+    coarse = np.asarray(Image.fromarray(picture).resize(region.shape[::-1], Image.Resampling.BOX))
+    ground = Image.fromarray(np.ascontiguousarray(coarse[tuple(nearest)])).resize(size, Image.Resampling.BILINEAR)
+    mask = Image.fromarray(region).resize(size, Image.Resampling.NEAREST)
+    sheet = Image.composite(Image.fromarray(picture), ground, mask.convert("L"))
+    if abs(angle) >= LEVEL:
+        colour = tuple(np.median(coarse[region], axis=0).astype(int).reshape(-1).tolist())
+        sheet = sheet.rotate(
+            angle, Image.Resampling.BICUBIC, expand=True, fillcolor=colour if len(colour) > 1 else colour[0]
+        )
+        mask = mask.rotate(angle, Image.Resampling.NEAREST, expand=True)
+    return np.asarray(sheet.crop(mask.getbbox()))

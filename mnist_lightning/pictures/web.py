@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from mnist_lightning.pictures.picture_files import read_picture
 from mnist_lightning.pictures.prepare import PictureError, prepare
+from mnist_lightning.pictures.remark import remark_on
 from mnist_lightning.runs.run import peek
 
 if TYPE_CHECKING:
@@ -86,14 +87,18 @@ async def predict(trained: "TrainedRun", turns: asyncio.Semaphore, request: Requ
 
 
 def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
-    """Return the number of the class, the probabilities and the 28×28 greys that the network sees; null where blank."""
+    """Return the number of the class, the probabilities, the 28×28 greys that the network sees, all null where blank.
+
+    And what speaks against the answer, or null.
+    """
     grey = read_picture(BytesIO(file), formats=FORMATS, most_pixels=MOST_PIXELS)
     try:
         prepared = prepare(grey)
     except PictureError:  # blank
-        return {"digit": None, "probabilities": None, "prepared": None}
+        return {"digit": None, "probabilities": None, "prepared": None, "remark": None}
     likely = trained.probabilities(prepared)[0].tolist()
-    return {"digit": likely.index(max(likely)), "probabilities": likely, "prepared": prepared.tolist()}
+    about = {"probabilities": likely, "prepared": prepared.tolist(), "remark": remark_on(prepared, likely)}
+    return {"digit": likely.index(max(likely))} | about
 
 
 async def guarded(names: set[str], request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnist_lightning.pictures import paper, strokes
 from mnist_lightning.pictures import prepare as steps
 from mnist_lightning.pictures.prepare import prepare
 
@@ -36,12 +37,12 @@ def test_a_digit_whose_mass_is_at_its_side_stays_within_the_image() -> None:
     assert np.flatnonzero(prepared.max(axis=0)).tolist() == list(range(20))
 
 
-def test_a_thin_line_keeps_one_pixel_and_its_full_ink() -> None:
+def test_a_thin_line_becomes_as_wide_as_the_strokes_of_mnist() -> None:
     sheet = np.full((500, 300), 255, np.uint8)
     sheet[50:450, 100:103] = 0
-    prepared = prepare(sheet)
-    assert np.flatnonzero(prepared.max(axis=0)).tolist() == [14]
-    assert np.flatnonzero(prepared[:, 14]).tolist() == list(range(4, 24)) and prepared.max() == 255
+    prepared = prepare(sheet).astype(float) / 255
+    assert prepared[10:18].sum(axis=1) == pytest.approx(2.5, abs=0.6), "pixels in a row"
+    assert np.count_nonzero(prepared.max(axis=1) > 0.2) in (19, 20)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_whole_and_broken_numbers_become_greys(values: list[list[float]], greys:
 @pytest.mark.parametrize(("ink", "paper"), [(128, 255), (129, 0)])
 def test_paper_behind_what_is_transparent_is_unlike_the_ink(ink: int, paper: int) -> None:
     pixels = np.array([[[ink, ink, ink, 255], [255 - ink, 0, 9, 0]]], np.uint8)
-    assert np.asarray(steps.on_paper(Image.fromarray(pixels))).tolist() == [[ink, paper]]
+    assert np.asarray(steps.on_paper(Image.fromarray(pixels))).tolist() == [[[ink] * 3, [paper] * 3]]
 
 
 def halves(left: object, right: object, mode: str = "RGB") -> Image.Image:
@@ -74,14 +75,10 @@ def halves(left: object, right: object, mode: str = "RGB") -> Image.Image:
 
 
 def test_the_colour_that_shows_most_is_taken_where_grey_shows_little() -> None:
-    assert steps.spread(halves(100, 137, "L")) == 37
-    assert np.unique(np.asarray(steps.on_paper(halves((100, 0, 0), (205, 0, 0))))).tolist() == [100, 205], (
-        "greys 31 apart"
-    )
-    assert np.unique(np.asarray(steps.on_paper(halves((100, 0, 0), (209, 0, 0))))).tolist() == [30, 62], (
-        "greys 32 apart"
-    )
-    assert np.unique(np.asarray(steps.on_paper(halves(100, 105, "L")))).tolist() == [100, 105]
+    assert paper.spread(halves(100, 137, "L")) == 37
+    for right, greys in ((205, [100, 205]), (209, [30, 62])):  # 31 and 32 apart
+        assert np.unique(paper.in_grey(np.asarray(halves((100, 0, 0), (right, 0, 0))))).tolist() == greys
+    assert np.unique(paper.in_grey(np.asarray(halves(100, 105, "L")))).tolist() == [100, 105]
 
 
 def test_arithmetic_is_done_on_at_most_a_thousand_pixels_a_side() -> None:
@@ -91,27 +88,27 @@ def test_arithmetic_is_done_on_at_most_a_thousand_pixels_a_side() -> None:
 
 def test_the_outermost_pixels() -> None:
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert sorted(steps.border(grey).tolist()) == [0, 0, 1, 2, 3, 3, 4, 7, 8, 8, 9, 10, 11, 11]
+    assert sorted(paper.border(grey).tolist()) == [0, 0, 1, 2, 3, 3, 4, 7, 8, 8, 9, 10, 11, 11]
 
 
 @pytest.mark.parametrize("deviation", [3, 10])
 def test_grain_is_the_deviation_of_noise(deviation: int) -> None:
     noise = np.random.default_rng(0).normal(128, deviation, (200, 200)).round().clip(0, 255).astype(np.uint8)
-    assert steps.grain(noise) == pytest.approx(deviation, rel=0.1)
-    assert steps.grain(np.array([[0, 10, 20, 30]], np.uint8)) == pytest.approx(10 / (0.6745 * 2**0.5))
-    assert steps.grain(np.array([[7, 7, 7, 200]], np.uint8)) == 0
+    assert paper.grain(noise) == pytest.approx(deviation, rel=0.1)
+    assert paper.grain(np.array([[0, 10, 20, 30]], np.uint8)) == pytest.approx(10 / (0.6745 * 2**0.5))
+    assert paper.grain(np.array([[7, 7, 7, 200]], np.uint8)) == 0
 
 
 def test_ink_within_a_thirtieth_of_the_border_is_not_inside() -> None:
     for row, column, is_so in ((3, 50, True), (2, 50, False), (56, 50, True), (57, 50, False), (30, 3, False)):
         ink = np.zeros((60, 90), np.float32)
         ink[row, column] = 0.5
-        assert steps.is_inside(ink) == is_so, (row, column)
+        assert paper.is_inside(ink) == is_so, (row, column)
     ink = np.zeros((60, 90), np.float32)
     ink[30, 4] = ink[30, 85] = 1
-    assert steps.is_inside(ink)
+    assert paper.is_inside(ink)
     ink[30, 86] = 0.1
-    assert not steps.is_inside(ink)
+    assert not paper.is_inside(ink)
 
 
 def test_a_few_darker_pixels_are_not_what_the_ink_is_measured_by() -> None:
@@ -120,9 +117,9 @@ def test_a_few_darker_pixels_are_not_what_the_ink_is_measured_by() -> None:
     sheet = np.full((28, 28), 255, np.uint8)
     sheet[8:20, 12:16] = 100
     sheet[12, 13] = 0
-    assert np.unique(steps.find_ink(sheet)).tolist() == [0, 1]
+    assert np.unique(paper.find_ink(sheet)).tolist() == [0, 1]
     sheet[15, 14] = 0
-    assert np.unique(steps.find_ink(sheet)) == pytest.approx([0, (155 / 255 - 0.25) / 0.5, 1])
+    assert np.unique(paper.find_ink(sheet)) == pytest.approx([0, (155 / 255 - 0.25) / 0.5, 1])
 
 
 def test_specks_are_less_than_a_tenth_of_the_largest_part() -> None:
@@ -130,26 +127,26 @@ def test_specks_are_less_than_a_tenth_of_the_largest_part() -> None:
     ink[10:15, 10:14] = 1  # 20 of ink
     ink[15, 14] = 0.5  # it touches by a corner
     ink[30, 30:32] = 1  # 2: a tenth of 20.5 is more
-    kept = steps.digit_only(ink)
+    kept = strokes.digit_only(ink)
     assert kept.sum() == 20.5 and kept.dtype == np.float32
     ink[30, 32] = 0.125
-    assert steps.digit_only(ink).sum() == 20.5 + 2.125
+    assert strokes.digit_only(ink).sum() == 20.5 + 2.125
     ink[15, 14] = ink[30, 32] = 0
-    assert steps.digit_only(ink).sum() == 22, "exactly a tenth"
+    assert strokes.digit_only(ink).sum() == 22, "exactly a tenth"
 
 
 def test_a_table_runs_along_most_of_a_side() -> None:
     ink = np.zeros((40, 50), np.float32)
     ink[:2, :40] = 1  # four fifths of the upper side: 80
     ink[20:22, 20:22] = 1  # the digit: 4
-    assert steps.digit_only(ink).sum() == 4
+    assert strokes.digit_only(ink).sum() == 4
     ink[:2, 39] = 0
-    assert steps.digit_only(ink).sum() == 78, "less of the side: the largest part, and the other is a speck"
+    assert strokes.digit_only(ink).sum() == 78, "less of the side: the largest part, and the other is a speck"
     ink[:2, 39], ink[20:22, 20:22] = 1, 0
     ink[20, 20] = 1  # beside it there is next to nothing
-    assert steps.digit_only(ink).sum() == 80
+    assert strokes.digit_only(ink).sum() == 80
     for turned in (ink, ink[::-1], ink.T, ink.T[:, ::-1]):
         with_digit = turned.copy()
         with_digit[19:23, 19:31] = 0
         with_digit[20:22, 20:22] = 1
-        assert steps.digit_only(with_digit).sum() == 4
+        assert strokes.digit_only(with_digit).sum() == 4

@@ -80,7 +80,7 @@ def test_the_answer_is_the_networks(trained: TrainedRun, port: int) -> None:
 
 def test_blank_paper_is_an_answer(port: int) -> None:
     status, answer, _ = ask(port, "POST", "/predict", png(np.full((280, 280), 255, np.uint8)))
-    assert (status, answer) == (200, {"digit": None, "probabilities": None, "prepared": None})
+    assert (status, answer) == (200, {"digit": None, "probabilities": None, "prepared": None, "remark": None})
 
 
 def test_it_says_which_run_it_is(trained: TrainedRun, port: int) -> None:

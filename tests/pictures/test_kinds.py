@@ -1,0 +1,132 @@
+"""Pictures as people take them: a digit is prepared on its sheet, among lines and by any pen as it is alone."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mnist_lightning.pictures.prepare import PictureError, prepare, without_colours
+from mnist_lightning.pictures.remark import are_two, remark_on
+from mnist_lightning.pictures.sheet import sheets
+from mnist_lightning.pictures.strokes import as_wide, filled_strokes, stroke_width, without_lines
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
+import picture_kinds
+
+Pixels = NDArray[np.uint8]
+
+
+def alone(digit: int, seed: int = 0) -> Pixels:
+    """Return what a network is given of the digit in black on white."""
+    random = np.random.default_rng(seed)
+    return prepare(np.asarray(picture_kinds.plain(picture_kinds.written(digit, random), np.random.default_rng(seed))))
+
+
+def of_kind(kind: str, digit: int, seed: int = 0) -> Pixels:
+    random = np.random.default_rng(seed)
+    picture = picture_kinds.KINDS[kind](picture_kinds.written(digit, random), np.random.default_rng(seed))
+    assert isinstance(picture, Image.Image)
+    return prepare(without_colours(np.asarray(picture)))
+
+
+def likeness(one: Pixels, other: Pixels) -> float:
+    """Return the correlation of two images, 1 where they are the same."""
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "sheet on a desk, 3 to 10% desk", "sheet on a desk", "sheet on a desk, 70% desk",
+        "yellow post-it, blue ink, on a desk", "slate on a desk", "dark card on a light table",
+        "dark corners and a flash", "shadow with straight sides", "drawing app, dark", "drawing app, light",
+        "circled", "underlined", "underlined, touching", "underlined twice", "dark ruled lines", "printed box",
+        "printed box, touching", "cut out of a comb form", "between axes", "punched holes", "hollow",
+        "two colours on dark", "rainbow", "fine liner", "bold",
+    ],
+)  # fmt: skip
+def test_a_digit_comes_out_as_if_it_were_alone(kind: str) -> None:
+    likenesses = [likeness(of_kind(kind, digit), alone(digit)) for digit in range(10)]
+    assert np.count_nonzero(np.array(likenesses) > 0.65) >= 9, np.round(likenesses, 2)
+
+
+def test_a_sheet_is_found_with_how_it_is_turned() -> None:
+    canvas = Image.new("L", (480, 480), 60)
+    ImageDraw.Draw(canvas).polygon([(120, 100), (362, 143), (319, 385), (77, 342)], fill=230)  # turned by 10 degrees
+    [(region, angle)] = sheets(np.asarray(canvas))
+    assert angle == pytest.approx(10, abs=2)
+    assert region.mean() == pytest.approx(246**2 / 480**2, rel=0.15)
+
+
+@pytest.mark.parametrize("form", ["disc", "gradient", "even", "stripe"])
+def test_what_has_no_straight_sides_or_no_edge_is_no_sheet(form: str) -> None:
+    y, x = np.mgrid[:480, :480]
+    picture = {
+        "disc": np.where(np.hypot(x - 240, y - 240) < 150, 230, 60),
+        "gradient": 40 + x * 0.4,
+        "even": np.full((480, 480), 200),
+        "stripe": np.where(abs(y - 240) < 4, 30, 230),
+    }[form]
+    assert not [region for region, _ in sheets(picture.astype(np.uint8)) if 0.05 < region.mean() < 0.4]
+
+
+def test_a_line_through_a_digits_foot_goes_and_the_stroke_stays() -> None:
+    ink = np.zeros((200, 200), np.float32)
+    ink[40:150, 95:105] = 1  # a 1
+    without = ink.copy()
+    ink[146:150, 20:180] = 1  # the line that it stands on
+    kept = without_lines(ink)
+    assert kept[:, :80].sum() == kept[:, 120:].sum() == 0
+    assert kept[40:140, 95:105].all() and abs(kept.sum() - without.sum()) < 0.1 * without.sum()
+
+
+@pytest.mark.parametrize("bar", [(40, 44), (88, 92)], ids=["of a 7", "of a 4"])
+def test_a_bar_of_the_digits_own_stays(bar: tuple[int, int]) -> None:
+    ink = np.zeros((200, 200), np.float32)
+    ink[40:160, 120:126] = 1
+    ink[bar[0] : bar[1], 60:126] = 1
+    assert np.array_equal(without_lines(ink), ink)
+
+
+def test_hollow_strokes_are_filled_and_loops_are_not() -> None:
+    stroke = np.zeros((120, 40), np.float32)
+    stroke[10:110, 10:30] = 1
+    stroke[14:106, 14:26] = 0  # 92 by 12: a strip
+    assert filled_strokes(stroke)[10:110, 10:30].all()
+    loop = np.zeros((120, 90), np.float32)
+    loop[10:110, 10:80] = 1
+    loop[14:106, 14:76] = 0  # 92 by 62: the inside of a 0
+    assert np.array_equal(filled_strokes(loop), loop)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8, 14, 20, 30])
+def test_strokes_become_as_wide_as_those_of_mnist(width: int) -> None:
+    ring = np.hypot(*np.mgrid[-60:61, -60:61])
+    ink = ((ring <= 60) & (ring > 60 - width)).astype(np.float32)
+    wide = as_wide(ink)
+    assert 2.2 <= 20 * stroke_width(wide > 0.5) / max(wide.shape) <= 3.9
+    assert wide[len(wide) // 2, wide.shape[1] // 2] == 0, "the hole stays"
+
+
+def test_two_things_side_by_side_are_remarked_and_one_is_not() -> None:
+    random = np.random.default_rng(0)
+    pairs = [prepare(np.asarray(picture_kinds.plain(picture_kinds.pair(random), random))) for _ in range(20)]
+    assert np.count_nonzero([are_two(pair) for pair in pairs]) >= 10
+    assert not any(are_two(alone(digit, seed)) for digit in range(10) for seed in range(3))
+    sure, unsure = [0.9] + [0.1 / 9] * 9, [0.4] + [0.6 / 9] * 9
+    assert remark_on(alone(3), sure) is None
+    assert remark_on(alone(3), unsure) == "it may be something else"
+    two = next(pair for pair in pairs if are_two(pair))
+    assert remark_on(two, sure) == "there may be two things on it: show one"
+    assert remark_on(np.zeros((3, 28, 28), np.uint8), sure) is None
+
+
+def test_only_lines_are_blank() -> None:
+    sheet = np.full((300, 300), 230, np.uint8)
+    for row in (60, 130, 200):
+        sheet[row : row + 3] = 40
+    with pytest.raises(PictureError, match="blank"):
+        prepare(sheet)
