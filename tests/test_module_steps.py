@@ -237,7 +237,7 @@ def test_a_loss_that_is_no_number_says_where_and_why() -> None:
     trainer.current_epoch, trainer.global_step = 2, 1233
     module.reported_lr = 0.25
     for loss in (math.nan, math.inf):
-        with pytest.raises(DivergedError, match=rf"the val loss became {loss} in epoch 3, step 1,234\. .* was 0\.25,"):
+        with pytest.raises(DivergedError, match=rf"the val loss became {loss} in epoch 3, step 1,234\. .* was 0\.25;"):
             module.finite(loss, "val")
 
 

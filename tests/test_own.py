@@ -549,7 +549,7 @@ def test_pictures_in_folders(tmp_path: Path) -> None:
         Folder(str(folder)).read()
     (folder / "ox" / "0.png").write_bytes(b"%PDF-1.7")
     (folder / "ox" / "0.png").rename(folder / "ox" / "0.pdf")
-    with pytest.raises(RunError, match=r"0\.pdf: is a PDF: save the page as PNG\. Mend it or take it away"):
+    with pytest.raises(RunError, match=r"0\.pdf: is a PDF: save the page as PNG\. Repair or remove it"):
         Folder(str(folder)).read()
     with pytest.raises(UsageError, match=r"data.root=.*nothing is there"):
         Folder(str(tmp_path / "nowhere"))
