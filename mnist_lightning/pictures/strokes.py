@@ -16,6 +16,7 @@ COVERED = 0.6  # of its length at least is free of what crosses it
 SLOPES = np.linspace(-0.12, 0.12, 13)
 STRAY = 0.1  # of the ink of the largest part: less is a speck
 LEAST_STROKE = 0.02  # of that ink: the digit may be so small beside a table
+MOST_PARTS = 40  # the largest: a page of dots has thousands
 WITHIN = 0.35  # of the size of what is around it: a digit is no smaller
 ROUND = 0.95  # of its convex hull that a ring or a box fills
 STROKE, HEIGHT = 2.5, 20  # pixels: the strokes of MNIST's digits in their box
@@ -167,8 +168,9 @@ def digit_only(ink: Ink, is_sheet: bool = False) -> Ink:
     if count < 2:
         return ink
     amounts = np.bincount(labels.ravel(), ink.ravel(), minlength=count + 1)
-    parts = [Part(n, amounts[n], *box) for n, box in enumerate(ndimage.find_objects(labels), 1)]
-    parts = [part for part in parts if part.amount >= LEAST_STROKE * amounts[1:].max()]
+    amounts[0], boxes = 0, ndimage.find_objects(labels)
+    most = np.sort(np.argsort(-amounts[1:], kind="stable")[:MOST_PARTS] + 1).tolist()
+    parts = [Part(n, amounts[n], *boxes[n - 1]) for n in most if amounts[n] >= LEAST_STROKE * amounts.max()]
     inner = [part for part in parts if not at_border(part, ink.shape)]
     if inner:
         sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])

@@ -124,6 +124,16 @@ def test_two_things_side_by_side_are_remarked_and_one_is_not() -> None:
     assert remark_on(np.zeros((3, 28, 28), np.uint8), sure) is None
 
 
+def test_a_digit_is_found_among_thousands_of_dots() -> None:
+    """Comparing each with each of them would take hours."""
+    random = np.random.default_rng(0)
+    sheet = np.asarray(picture_kinds.plain(picture_kinds.written(3, random), np.random.default_rng(0))).copy()
+    y, x = np.mgrid[: len(sheet), : len(sheet)]
+    sheet[(y % 8 < 2) & (x % 8 < 2) & (sheet.min(axis=2) > 150)] = 120
+    assert likeness(prepare(without_colours(sheet)), alone(3)) > 0.65
+    prepare(np.where((y % 8 < 3) & (x % 8 < 3), 20, 235).astype(np.uint8))  # nothing but dots
+
+
 def test_only_lines_are_blank() -> None:
     sheet = np.full((300, 300), 230, np.uint8)
     for row in (60, 130, 200):
