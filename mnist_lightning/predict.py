@@ -122,7 +122,7 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
             if noun(trained.classes) != "digit":
                 answer |= {f"{key}class": trained.classes[answer[digit]] for key, digit in KEYS}
             if trained.is_handwriting:
-                answer["remark"] = remark_on(picture, each)
+                answer["remark"] = remark_on(picture, each, trained.classes)
     return answers
 
 

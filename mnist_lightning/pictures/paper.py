@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from mnist_lightning.pictures.strokes import Ink, digit_only, stroke_width, without_lines
+from mnist_lightning.pictures.strokes import Ink, stroke_width, strokes_alone
 
 COARSE, WIDEST = 64, 25  # pixels of the longer side that the paper is looked for in; a stroke is narrower
 DIMMEST = 0.15  # of the paper's full brightness: in darker corners noise would be taken for ink
@@ -28,14 +28,14 @@ class PictureError(Exception):
     """A picture can't be read, or nothing is on it."""
 
 
-def find_ink(picture: Pixels, is_sheet: bool = False) -> Ink:
+def find_ink(picture: Pixels, is_sheet: bool = False, share: float | None = None) -> Ink:
     """Return how much ink is at each pixel, float32 (H, W): 0 is paper, whatever its colour and shadow, and 1 is ink.
 
     The paper is the picture without all that is narrow, by a morphological closing (for light ink an opening), which
     leaves the edge of a shadow where it is: Serra 1982, the top-hat transform. The ink is what stands out from it, in
-    the channel where it does most.
+    the channel where it does most. `share` is the picture's light share, where it is known.
     """
-    contrast, pale = contrast_of(picture, is_sheet)
+    contrast, pale = contrast_of(picture, is_sheet, share)
     inks = []
     for least in THRESHOLDS:
         inks.append(ink_above(least, contrast, is_sheet))
@@ -52,18 +52,18 @@ def find_ink(picture: Pixels, is_sheet: bool = False) -> Ink:
     return inks[-1]
 
 
-def contrast_of(picture: Pixels, is_sheet: bool = False) -> tuple[NDArray[np.float32], float]:
+def contrast_of(
+    picture: Pixels, is_sheet: bool = False, share: float | None = None
+) -> tuple[NDArray[np.float32], float]:
     """Return by how much each pixel stands out from the paper, of the ink in full, and by how much more than grain.
 
     The first is float32 (H, W), about 0 on paper and 1 on ink.
     """
     grey = in_grey(picture)
-    is_light = paper_is_light(grey, is_sheet)
+    is_light = paper_is_light(grey, is_sheet, share)
     channels = [grey] if picture.ndim == 2 else [picture[..., channel] for channel in range(3)]
     contrasts = [standing_out(channel, is_light) for channel in channels]
-    clearest = max(contrasts, key=lambda contrast: float(np.percentile(contrast[::2, ::2], 99.5)))
-    inked = clearest > clearest.max() / 2  # a channel in which the ink is on the other side of the paper shows nothing
-    contrast = np.max([one for one in contrasts if one is clearest or one[inked].sum() > 0], axis=0)
+    contrast = contrasts[0] if len(contrasts) == 1 else together(contrasts)
     rank = 1 + min(contrast.size // 500, MOST_SPECKS)
     visible = contrast[contrast >= LEAST_CONTRAST]
     full = np.partition(visible, -rank)[-rank] if len(visible) >= rank else 0
@@ -73,9 +73,17 @@ def contrast_of(picture: Pixels, is_sheet: bool = False) -> tuple[NDArray[np.flo
     return contrast / full, max(noise / full, PALEST)
 
 
+def together(contrasts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the most by which a pixel stands out in any channel, but for those with the ink on the other side."""
+    clearest = max(contrasts, key=lambda contrast: float(np.percentile(contrast[::2, ::2], 99.5)))
+    inked = clearest > clearest.max() / 2
+    most: NDArray[np.float32] = np.max([one for one in contrasts if one is clearest or one[inked].sum() > 0], axis=0)
+    return most
+
+
 def ink_above(least: float, contrast: NDArray[np.float32], is_sheet: bool) -> Ink:
     """Return the digit's ink: 0 where the contrast is `least` of the full ink's, 1 where it is half a full more."""
-    return digit_only(without_lines(np.clip((contrast - least) / (SURE - THRESHOLDS[0]), 0, 1)), is_sheet)
+    return strokes_alone(np.clip((contrast - least) / (SURE - THRESHOLDS[0]), 0, 1), is_sheet)
 
 
 def parts(ink: Ink) -> int:
@@ -100,13 +108,13 @@ def standing_out(channel: Pixels, is_light: bool) -> NDArray[np.float32]:
     return contrast
 
 
-def paper_is_light(grey: Pixels, is_sheet: bool) -> bool:
+def paper_is_light(grey: Pixels, is_sheet: bool, share: float | None = None) -> bool:
     """Return whether dark ink is on light paper: by what most is, unless only the other would give narrow strokes."""
     if is_sheet:
         coarse = clean(grey)
         share = float(np.median(coarse) > (coarse.min() + coarse.max()) / 2)
     else:
-        share = light_share(grey)
+        share = light_share(grey) if share is None else share
         if not CLEAR < share < 1 - CLEAR:
             return share > 0.5
     is_light = share > 0.5
@@ -156,7 +164,7 @@ def grain(grey: NDArray[np.uint8]) -> float:
 def is_inside(ink: Ink, margin: float = 1 / 30) -> bool:
     """Return whether no ink is within a `margin` of the picture's sides from its border."""
     rows, columns = (1 + int(margin * side) for side in ink.shape)
-    return np.count_nonzero(ink) == np.count_nonzero(ink[rows:-rows, columns:-columns])
+    return not any(side.any() for side in (ink[:rows], ink[-rows:], ink[:, :columns], ink[:, -columns:]))
 
 
 def narrowness(ink: Ink) -> float:

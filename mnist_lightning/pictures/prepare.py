@@ -25,7 +25,7 @@ from mnist_lightning.pictures.sheet import sheets
 from mnist_lightning.pictures.strokes import Ink, as_wide, filled_strokes, largest
 
 SIZE, BOX = 28, 20  # pixels
-LARGEST = 512  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
+LARGEST = 384  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
 SMALL, LARGER = 32, 160  # pixels of the longer side: a smaller picture is enlarged to this
 GREY = 24  # of 255: where the channels differ by less, they show nothing that the brightness does not
 DEEPEST = 3  # sheets on each other: a box on a sheet on a desk
@@ -56,7 +56,7 @@ def on_paper(picture: Image.Image) -> Image.Image:
 
 
 def shrunk(picture: Image.Image) -> Image.Image:
-    """Return a picture of at most about 1,000 pixels a side: arithmetic on more would take memory for nothing."""
+    """Return a picture of at most 767 pixels a side: arithmetic on more would take memory for nothing."""
     return picture.reduce(max(max(picture.size) // LARGEST, 1))
 
 
@@ -113,11 +113,11 @@ def enlarged(picture: Pixels) -> Pixels:
 
 def digit_in(picture: Pixels, depth: int = 0) -> Ink:
     """Return the digit's ink, float32 (H, W): on a sheet that holds it whole, else in the whole picture."""
-    ink = None
+    grey, ink = in_grey(picture), None
+    share = light_share(grey)
     with suppress(PictureError):  # blank as a whole
-        ink = find_ink(picture, is_sheet=depth > 0)
-    grey = in_grey(picture)
-    is_plain = depth == DEEPEST or not PLAIN < light_share(grey) < 1 - PLAIN
+        ink = find_ink(picture, depth > 0, share)
+    is_plain = depth == DEEPEST or not PLAIN < share < 1 - PLAIN
     for region, angle in () if is_plain else sheets(grey):
         try:
             on_it = digit_in(on_sheet(picture, region, angle), depth + 1)
@@ -127,7 +127,7 @@ def digit_in(picture: Pixels, depth: int = 0) -> Ink:
             ink is None or holds(region, ink) or narrowness(on_it) < NARROWER * narrowness(ink)
         ):
             return on_it
-    return find_ink(picture, is_sheet=depth > 0) if ink is None else ink
+    return find_ink(picture, depth > 0, share) if ink is None else ink
 
 
 def holds(region: NDArray[np.bool_], ink: Ink) -> bool:

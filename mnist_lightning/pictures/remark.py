@@ -1,7 +1,10 @@
 """What to say beside an answer that may not be one: `python benchmarks/own_pictures.py RUN --doubt` measures it."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import combinations
+from math import log
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +12,26 @@ from scipy import ndimage
 
 from mnist_lightning.pictures.prepare import BOX
 
-UNSURE = 0.5  # probability: fewer than 1 in 200 of MNIST's digits are read with less
+DIGITS = "0123456789"  # the classes of which it is known what they look like
+UNSURE = 0.4  # probability: about 1 in 1,000 of MNIST's digits are read with less
+UNLIKE = 5.6  # of `strangeness`: about 1 in 250 of the digits held out, laid on paper, are stranger
 TALL = 0.6  # of the taller of two things that stand side by side
 INKED = 64  # of 255
+KNOWN = Path(__file__).with_name("digits.npz")  # written by benchmarks/known_digits.py
 
 
-def remark_on(prepared: NDArray[np.uint8], probabilities: Sequence[float]) -> str | None:
+def remark_on(
+    prepared: NDArray[np.uint8], probabilities: Sequence[float], classes: Sequence[str] = DIGITS
+) -> str | None:
     """Return what speaks against an answer, None where nothing does.
 
-    `prepared` is the picture as the network sees it, uint8 (28, 28), and `probabilities` are those of the classes.
+    `prepared` is the picture as the network sees it, uint8 (28, 28), and `probabilities` are those of the `classes`. Of
+    digits it is known what they look like, of other handwriting only how sure the answer is.
     """
     if prepared.ndim == 2 and are_two(prepared):
         return "there may be two things on it: show one"
-    if max(probabilities) < UNSURE:
+    is_digit = prepared.ndim == 2 and "".join(classes) == DIGITS
+    if max(probabilities) < UNSURE or (is_digit and strangeness(prepared, probabilities) > UNLIKE):
         return "it may be something else"
     return None
 
@@ -34,3 +44,28 @@ def are_two(prepared: NDArray[np.uint8]) -> bool:
     tall = [columns for (_, columns), height in zip(boxes, heights, strict=True) if height >= TALL * max(heights)]
     are_large = max(heights, default=0) > BOX / 4
     return are_large and any(a.stop <= b.start or b.stop <= a.start for a, b in combinations(tall, 2))
+
+
+def strangeness(prepared: NDArray[np.uint8], probabilities: Sequence[float]) -> float:
+    """Return how little a prepared picture is like MNIST's pictures of the most likely digit.
+
+    That is its squared distance from the space of that digit's principal components, and how unlikely the answer is.
+    """
+    digit = int(np.argmax(probabilities))
+    mean, components = (known[digit] for known in known_digits())
+    deviation = coarse(prepared) - mean
+    distance = np.square(deviation).sum() - np.square(components @ deviation).sum()
+    return float(distance) - log(max(probabilities))
+
+
+def coarse(prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return pictures uint8 (…, 28, 28) as the means of 2×2 pixels, float32 (…, 196), 0 to 1."""
+    blocks = prepared.reshape(*prepared.shape[:-2], 14, 2, 14, 2).mean((-3, -1), dtype=np.float32)
+    return blocks.reshape(*prepared.shape[:-2], 196) / 255
+
+
+@cache
+def known_digits() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return of MNIST's 60,000 coarse training images each digit's mean (10, 196) and components (10, 20, 196)."""
+    with np.load(KNOWN) as known:
+        return known["mean"].astype(np.float32), known["components"].astype(np.float32)

@@ -10,6 +10,7 @@ from scipy.spatial import ConvexHull, QhullError
 Ink = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+ROOM = 2  # pixels around what is cropped: nothing within touches the sides that are not the picture's
 LONG = 0.6  # of the width or height of all ink: a line is at least as long
 THIN, MOST_LINES = 0.15, 8  # of its length, a line is no wider
 COVERED = 0.6  # of its length at least is free of what crosses it
@@ -25,21 +26,22 @@ STRIP = 4  # times as long as wide: the inside of a hollow stroke, which no loop
 EIGHT = np.ones((3, 3), bool)
 
 
-def without_lines(ink: Ink) -> Ink:
-    """Return `ink` without straight lines that go on beyond the rest at both ends: under it, over it, around it.
-
-    Where a stroke meets a line, it keeps what is thicker there than the line.
-    """
-    (y, x), kept = np.nonzero(ink > 0.3), ink.copy()
-    if not len(y):
+def strokes_alone(ink: Ink, is_sheet: bool = False) -> Ink:
+    """Return a picture's `ink` without lines, and without the parts that are no strokes of a digit."""
+    rows, columns = (np.flatnonzero((ink > 0).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
         return ink
-    where = slice(y.min(), y.max() + 1), slice(x.min(), x.max() + 1)
-    kept[where] = without_lines_in(ink[where], ink.shape)
+    where = slice(max(rows[0] - ROOM, 0), rows[-1] + 1 + ROOM), slice(max(columns[0] - ROOM, 0), columns[-1] + 1 + ROOM)
+    kept = np.zeros_like(ink)
+    kept[where] = digit_only(without_lines(ink[where], ink.shape), ink.shape, is_sheet)
     return kept
 
 
-def without_lines_in(ink: Ink, picture: tuple[int, ...]) -> Ink:
-    """Return ink cropped out of a `picture` of some (H, W) without such lines."""
+def without_lines(ink: Ink, picture: tuple[int, ...]) -> Ink:
+    """Return ink cropped out of a `picture` of some (H, W) without straight lines that go on beyond the rest.
+
+    They do at both ends: under it, over it, around it. Where a stroke meets a line, it keeps what is thicker there.
+    """
     lying = long_lines(ink > 0.3)
     standing = [line.T for line in long_lines((ink > 0.3).T)]
     every = np.any([*lying, *standing, np.zeros(ink.shape, bool)], axis=0)
@@ -118,9 +120,9 @@ def long_lines(mask: Mask) -> list[Mask]:
     return lines
 
 
-def heights(mask: Mask) -> NDArray[np.int64]:
+def heights(mask: Mask) -> NDArray[np.int32]:
     """Return for each pixel how many of its column are inked around it without a gap; 0 where there is no ink."""
-    rows = np.arange(len(mask))[:, None]
+    rows = np.arange(len(mask), dtype=np.int32)[:, None]
     before = np.maximum.accumulate(np.where(mask, -1, rows), axis=0)
     after = np.minimum.accumulate(np.where(mask, len(mask), rows)[::-1], axis=0)[::-1]
     return np.where(mask, after - before - 1, 0)
@@ -158,8 +160,8 @@ class Part(NamedTuple):
         return labels[self.rows, self.columns] == self.number
 
 
-def digit_only(ink: Ink, is_sheet: bool = False) -> Ink:
-    """Return `ink` without the connected parts that are no strokes of a digit.
+def digit_only(ink: Ink, picture: tuple[int, ...], is_sheet: bool = False) -> Ink:
+    """Return ink cropped out of a `picture` of some (H, W) without the connected parts that are no strokes of a digit.
 
     These are specks, what comes in from the border beside something within (of a sheet: beside something larger), a
     ring or box around the rest, dots, and straight lines apart from the digit.
@@ -169,12 +171,13 @@ def digit_only(ink: Ink, is_sheet: bool = False) -> Ink:
         return ink
     amounts = np.bincount(labels.ravel(), ink.ravel(), minlength=count + 1)
     amounts[0], boxes = 0, ndimage.find_objects(labels)
-    most = np.sort(np.argsort(-amounts[1:], kind="stable")[:MOST_PARTS] + 1).tolist()
-    parts = [Part(n, amounts[n], *boxes[n - 1]) for n in most if amounts[n] >= LEAST_STROKE * amounts.max()]
+    most = np.flatnonzero(amounts >= LEAST_STROKE * amounts.max())
+    most = np.sort(most[np.argsort(-amounts[most], kind="stable")[:MOST_PARTS]])
+    parts = [Part(n, amounts[n], *boxes[n - 1]) for n in most.tolist()]
     inner = [part for part in parts if not at_border(part, ink.shape)]
     if inner:
-        sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-        along = np.max([np.bincount(side, minlength=count + 1) / len(side) for side in sides], axis=0)
+        sides = zip((labels[0], labels[-1], labels[:, 0], labels[:, -1]), np.repeat(picture[::-1], 2), strict=True)
+        along = np.max([np.bincount(side, minlength=count + 1) / length for side, length in sides], axis=0)
         reach = max(part.size for part in inner) / (1 if is_sheet else WITHIN)
         parts = [part for part in parts if part in inner or (along[part.number] < 0.8 and part.size > reach)]
     for part in sorted(parts, key=lambda part: -part.size):

@@ -97,7 +97,8 @@ def answer(trained: "TrainedRun", file: bytes) -> dict[str, Any]:
     except PictureError:  # blank
         return {"digit": None, "probabilities": None, "prepared": None, "remark": None}
     likely = trained.probabilities(prepared)[0].tolist()
-    about = {"probabilities": likely, "prepared": prepared.tolist(), "remark": remark_on(prepared, likely)}
+    remark = remark_on(prepared, likely, trained.classes)
+    about = {"probabilities": likely, "prepared": prepared.tolist(), "remark": remark}
     return {"digit": likely.index(max(likely))} | about
 
 
