@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mnist_lightning.runs.errors import UsageError, printable
+from mnist_lightning.runs.errors import printable
+from mnist_lightning.runs.files import made_folder
 from mnist_lightning.terminal.command import answered, parser_for_run
 
 KEYS = (("", "digit"), ("second_", "second"))  # of the first and second guess
@@ -18,6 +19,7 @@ AT_ONCE = 16  # pictures that are prepared and then read together
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per picture; exit status 1 where one could not be read."""
     parser = parser_for_run("predict", __doc__)
+    parser.usage = "%(prog)s [-h] [--json]\n           [--save-prepared DIR] RUN IMAGE [IMAGE ...]"
     images = "pictures, for MNIST of a digit each, folders of them, or - for standard input"
     parser.add_argument("images", metavar="IMAGE", nargs="+", help=images)
     parser.add_argument("--json", action="store_true", help="print one list of objects")
@@ -53,12 +55,8 @@ def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None
     from mnist_lightning.trained import load_run
 
     trained = load_run(run)
-    try:
-        if save_into is not None:
-            save_into.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = f"can't be made: {error.strerror}. Name another folder"
-        raise UsageError(f"--save-prepared {save_into}: {why}") from error
+    if save_into is not None:
+        made_folder("--save-prepared", save_into)
     left = iter(names)
     while part := list(islice(left, AT_ONCE)):
         yield from read(trained, part, save_into)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_help_is_given_and_a_wrong_option_is_named(command: str, program: Progra
     wrong = program("-m", f"mnist_lightning.{command}", "run", *["zero.png"][: command == "predict"], "--wrong")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "unrecognized arguments: --wrong" in wrong.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_into_sixty_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        import_module(f"mnist_lightning.{command}").main(["--help"])
+    helped = capsys.readouterr().out
+    assert max(map(len, helped.splitlines())) <= 60
+    usage, _, options = helped.partition("\n\n")
+    assert [option for option in re.findall(r"^  (--[\w-]+)", options, re.MULTILINE) if option not in usage] == []
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
