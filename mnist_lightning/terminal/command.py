@@ -106,10 +106,11 @@ def wrapped(text: str, width: int) -> str:
         if len(line) <= width:
             lines.append(line)
             continue
-        words, python, command = line.partition("python ")
+        words, *commands = re.split("(?=PYTHONPATH=|python |tensorboard --logdir )", line, maxsplit=1)
         lines += textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-        room = width - len(python + command)
-        lines += [" " * (room if 0 <= room < 4 else 4) + python + command] if python else []
+        for command in commands:
+            room = width - len(command)
+            lines.append(" " * (room if 0 <= room < 4 else 4) + command)
     return "\n".join(lines)
 
 

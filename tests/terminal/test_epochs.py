@@ -60,6 +60,8 @@ def test_lines_are_broken_between_words_and_commands_not_at_all() -> None:
         "    last checkpoint:",
         f"    {command}",
     ]
+    for command in ("PYTHONPATH=/a/checkout python -m mnist_lightning.serve run", "tensorboard --logdir /a/path"):
+        assert wrapped(f"try it         {command}", 36) == f"try it\n    {command}", "with all that belongs to it"
     path = "/a/long/path-with-hyphens/that-is-not-broken"
     assert wrapped(f"short {path} words", 20).split("\n") == ["short", f"    {path}", "    words"]
     assert wrapped("as it is", 8) == "as it is"
