@@ -1,6 +1,5 @@
 """One table of runs, best first, seeds folded to mean ± sd: `python -m mnist_lightning.compare DIR…`."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from mnist_lightning.runs.files import folder_within, made_folder, write_atomica
 from mnist_lightning.sweeps.found_runs import find
 from mnist_lightning.sweeps.leaderboard import Leaderboard
 from mnist_lightning.sweeps.sweep import is_sweep
-from mnist_lightning.terminal.command import answered
+from mnist_lightning.terminal.command import Parser, answered
 from mnist_lightning.terminal.console import CONSOLE, say
 
 if TYPE_CHECKING:
@@ -74,9 +73,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
 
     The figures are leaderboard.png and, where two settings were varied against each other, heat_map.png.
     """
-    folder = (
-        directory if board.ranked.empty else folder_within(directory, "figures")
-    )  # refused first
+    folder = directory if board.ranked.empty else folder_within(directory, "figures")  # refused first
     texts = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
     for name, text in texts.items():
         write_atomically(directory / name, methodcaller("write", text.encode(errors="backslashreplace")))
@@ -100,7 +97,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     purpose = "Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n)."
-    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.compare", description=purpose)
+    parser = Parser(prog="python -m mnist_lightning.compare", description=purpose)
     places = "a sweep, a run, or any folder that holds runs"
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help=places)
     files = "where to write leaderboard.csv, leaderboard.md and figures/; by default, a sweep's own directory"

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.files import made_folder
-from mnist_lightning.terminal.command import answered, parser_for_run
+from mnist_lightning.terminal.command import answered, parser_for_run, show
 
 KEYS = (("", "digit"), ("second_", "second"))  # of the first and second guess
 AT_ONCE = 16  # pictures that are prepared and then read together
@@ -33,12 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if answer["file"] in told:
             continue
         if "error" in answer:
-            print(f"{name}: {printable(answer['error'])}", file=sys.stderr)
+            show(f"{name}: {printable(answer['error'])}", sys.stderr)
         elif not options.json:
             first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
             remark = f"  {answer['remark']}" if answer.get("remark") else ""
             rest = f"(else {second} {answer['second_confidence']:.1%}){remark}"
-            print(f"{name}: {first}  {answer['confidence']:.1%}  {rest}")
+            show(f"{name}: {first}  {answer['confidence']:.1%}  {rest}")
     if options.json:
         print(json.dumps(answers, indent=2, allow_nan=False))
     return int(any("error" in answer for answer in answers))
@@ -80,7 +80,7 @@ def pictures(names: Iterable[str], told: set[str]) -> Iterator[str]:
             continue
         unread = [file for file in found.pictures if remedy(kind_of(head_of(file)))]
         if left_out := [*unread, *found.others]:
-            print(f"{printable(name)}: left out {printable(in_words(left_out))}", file=sys.stderr)
+            show(f"{printable(name)}: left out {printable(in_words(left_out))}", sys.stderr)
         told.update(map(str, unread))
         yield from map(str, found.pictures)
 

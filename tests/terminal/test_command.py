@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 from test_train import fit
 
 from mnist_lightning.runs.errors import RunError, printable
+from mnist_lightning.terminal.command import parser_for_run, show
 
 IN_A_LIBRARY = """
 import os, signal
@@ -65,6 +67,22 @@ def test_help_fits_into_sixty_columns(
     assert max(map(len, helped.splitlines())) <= 60
     usage, _, options = helped.partition("\n\n")
     assert [option for option in re.findall(r"^  (--[\w-]+)", options, re.MULTILINE) if option not in usage] == []
+
+
+def test_what_is_said_on_a_terminal_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit, match="2"):
+        parser_for_run("evaluate", None).parse_args(["RUN", "--corupted"])
+    show("and where there is more to say than one line of it can hold", terminal)
+    assert terminal.getvalue().split("\n")[1:] == [
+        "python -m mnist_lightning.evaluate: error: unrecognized",
+        "    arguments: --corupted",
+        "and where there is more to say than one line of it can hold",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
