@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raw, ink = raw_shape(trained.shape), ", light ink on black" if trained.is_handwriting else ""
     classes = len(trained.classes)
     show(f'input "images": uint8 {shown("N", *raw)}{ink}; output "probabilities": float32 {shown("N", classes)}')
-    show(f'onnxruntime.InferenceSession({onnx_file!r}).run(["probabilities"], {{"images": images}})')
+    show(f"session = onnxruntime.InferenceSession({onnx_file!r})")
+    show('session.run(["probabilities"], {"images": images})')
     return 0
 
 

@@ -16,6 +16,7 @@ from test_train import compose_config, fit
 from mnist_lightning.config import build, check
 
 README = (PROJECT / "README.md").read_text()
+DOCS = sorted((PROJECT / "docs").glob("*.md"))
 COMMANDS = [
     line.partition("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -95,6 +96,14 @@ def check_jobs(*words: str, data: str = "digits") -> None:
 def test_readme_commands_were_found() -> None:
     assert {command.split()[0] for command in COMMANDS} >= {"make", "python"}
     assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in DOCS)])
+def test_commands_can_be_pasted_into_any_shell(page: str) -> None:
+    """Outside quotes, bash stops at parentheses, and zsh, a Mac's shell, at square brackets too."""
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", (PROJECT / page).read_text(), re.DOTALL))
+    unquoted = re.sub(r"'[^']*'|#.*", "", blocks)
+    assert not re.search(r"\S*[][()*?${}]\S*", unquoted)
 
 
 def test_make_targets_of_the_readme_exist() -> None:
