@@ -128,6 +128,13 @@ def test_measurements_start(name: str, program: Program) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.parametrize("name", ["own_pictures", "other_hands", "ensemble"])
+def test_a_measurement_of_no_run_gets_one_message(name: str, program: Program) -> None:
+    ended = program(f"benchmarks/{name}.py", "nowhere")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"{name}.py: nowhere is not a run: there is no nowhere/config.yaml\n"
+
+
 def test_make_train_trains(mnist_root: Path, tmp_path: Path) -> None:
     if not (PROJECT / ".venv" / ".installed").exists():
         pytest.skip("the tests were not started by make test: .venv/.installed is missing")

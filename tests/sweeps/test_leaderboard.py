@@ -5,10 +5,12 @@ import statistics
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from scipy.stats import ttest_ind
 from test_compare import lr, make_run, table
 
+from mnist_lightning.figures.of_sweep import heat_map
 from mnist_lightning.sweeps.found_runs import find
 from mnist_lightning.sweeps.leaderboard import Leaderboard, in_order, is_cost, lead, log_end, shown, spread
 
@@ -86,6 +88,8 @@ def test_errors_are_counted_not_measured(tmp_path: Path) -> None:
     assert board.cells()["test errors"].tolist() == ["13 (1)", "16 (1)", "18.5 ± 2.1 (2)"]
     assert board.notes[-1].startswith("The first is 3 ahead; more seeds")
     assert lead((13.0, 1.0, 2), (16.0, 1.0, 2), "errors").startswith("3 ± 1 ahead (difference")
+    drawn = heat_map(pd.DataFrame([[13.0, 16.5]], columns=["x", "y"]), "test errors", in_percent=False)
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["13", "16.500"]
 
 
 def test_the_end_of_a_log(tmp_path: Path) -> None:
