@@ -122,7 +122,9 @@ def wrapped(text: str, width: int) -> str:
             lines.append(line)
             continue
         words, *commands = re.split(r"(?=PYTHONPATH=|python (?!-m \S+: )|tensorboard --logdir )", line, maxsplit=1)
-        lines += textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        words = re.sub(r"(?<=\d) (?=s\b)", "\xa0", words)  # a number keeps its unit
+        broken = textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        lines += [part.replace("\xa0", " ") for part in broken]
         for command in commands:
             room = width - len(command)
             lines.append(" " * (room if 0 <= room < 4 else 4) + command)

@@ -83,5 +83,6 @@ def test_lines_are_broken_between_words_and_commands_not_at_all() -> None:
     ], "it begins with a command's name, which is none to type"
     path = "/a/long/path-with-hyphens/that-is-not-broken"
     assert wrapped(f"short {path} words", 20).split("\n") == ["short", f"    {path}", "    words"]
+    assert wrapped("2/4  finished  52.7 s", 20).split("\n") == ["2/4  finished", "    52.7 s"]
     assert wrapped("as it is", 8) == "as it is"
     assert wrapped(f"words {command}", len(command) + 1).split("\n") == ["words", f" {command}"], "still in one line"
