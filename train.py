@@ -22,7 +22,7 @@ from mnist_lightning.config.typed import as_meant
 from mnist_lightning.runs.processes import check_directory_is_shared
 from mnist_lightning.runs.run import Run, check_free, log
 from mnist_lightning.sweeps.command_line import command_line
-from mnist_lightning.terminal.command import answered
+from mnist_lightning.terminal.command import answered, show
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -33,7 +33,7 @@ def main(config: DictConfig) -> None:
             config = compose.the_same(config, run) if config.resume == compose.AUTO else compose.resumed(run)
             length.check_kept(config, run)
             if run.was_finished and not run.named and (why := length.nothing_left(config, run)):
-                print(why)
+                show(why)
                 return
             run.results |= {"name": config.name, "seed": config.seed}  # as they were sealed
             build.everything(config, begins=run.checkpoint is None)

@@ -12,6 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from mnist_lightning import load_run
+from mnist_lightning.terminal.command import answered
 
 
 def errors_of(runs: Sequence[str | Path]) -> tuple[int, int]:
@@ -32,4 +33,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with answered():
+        main()

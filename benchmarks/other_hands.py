@@ -4,6 +4,7 @@ That is scikit-learn's 1,797 digits, and the test images under MNIST-C's corrupt
 people. Each is enlarged smoothly and prepared as any picture is.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from mnist_lightning import load_run
 from mnist_lightning.evaluate import under_corruptions
 from mnist_lightning.pictures.prepare import prepare
+from mnist_lightning.terminal.command import answered
 
 TIMES = 20  # as large
 
@@ -38,10 +40,13 @@ def measured(run: str | Path) -> dict[str, float]:
 
 
 def main() -> None:
-    found = measured(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
+    found = measured(parser.parse_args().run)
     print(f"others' digits  {found['others_digits_errors']} errors in 1,797")
     print(f"MNIST-C         {found['corrupted_accuracy']:.2%}, mean of fifteen")
 
 
 if __name__ == "__main__":
-    main()
+    with answered():
+        main()

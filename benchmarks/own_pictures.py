@@ -31,6 +31,8 @@ from mnist_lightning.datasets import mnist
 from mnist_lightning.pictures.picture_files import read_picture
 from mnist_lightning.pictures.prepare import SIZE, PictureError, prepare
 from mnist_lightning.pictures.remark import remark_on
+from mnist_lightning.runs.files import made_folder
+from mnist_lightning.terminal.command import answered
 from mnist_lightning.trained import TrainedRun
 
 PROJECT = Path(__file__).parent.parent
@@ -272,7 +274,7 @@ def main() -> None:
         return
     pictures = [render(image, random) for image in images]
     if options.save:
-        options.save.mkdir(parents=True, exist_ok=True)
+        made_folder("--save", options.save)
         for number, (picture, label) in enumerate(zip(pictures, labels.tolist(), strict=True)):
             Image.fromarray(picture).save(options.save / f"{number:04d}_{label}.png")
     started = time.perf_counter()
@@ -300,4 +302,5 @@ def predicted(pictures: Sequence[NDArray[np.uint8]], run: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with answered():
+        main()

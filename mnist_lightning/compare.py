@@ -1,6 +1,5 @@
 """One table of runs, best first, seeds folded to mean ± sd: `python -m mnist_lightning.compare DIR…`."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -14,11 +13,11 @@ from rich.text import Text
 
 from mnist_lightning.runs.commands import module_command
 from mnist_lightning.runs.errors import printable
-from mnist_lightning.runs.files import folder_within, write_atomically
+from mnist_lightning.runs.files import folder_within, made_folder, write_atomically
 from mnist_lightning.sweeps.found_runs import find
 from mnist_lightning.sweeps.leaderboard import Leaderboard
 from mnist_lightning.sweeps.sweep import is_sweep
-from mnist_lightning.terminal.command import answered
+from mnist_lightning.terminal.command import Parser, answered
 from mnist_lightning.terminal.console import CONSOLE, say
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ def show(places: Sequence[Path], into: Path | None = None, metric: str = "accura
     Each failure is a line above it; with `logs`, the ends of their logs too.
     """
     board = Leaderboard(find(places), metric)
+    if into:
+        made_folder("--write", into)
     if board.remarks:
         say("\n".join(["", *board.remarks]))
     if board.logs:
@@ -72,7 +73,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
 
     The figures are leaderboard.png and, where two settings were varied against each other, heat_map.png.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    folder = directory if board.ranked.empty else folder_within(directory, "figures")  # refused first
     texts = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
     for name, text in texts.items():
         write_atomically(directory / name, methodcaller("write", text.encode(errors="backslashreplace")))
@@ -89,7 +90,6 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     figures = {"leaderboard": of_sweep.leaderboard([*names], [*board.ranked["values"]], *as_drawn)}
     if (grid := board.grid()) is not None:
         figures["heat_map"] = of_sweep.heat_map(grid, *as_drawn)
-    folder = folder_within(directory, "figures")
     for name, figure in figures.items():
         save(figure, folder / name, as_svg=True)
     return [*texts, *(f"figures/{name}.png" for name in figures)]
@@ -97,7 +97,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     purpose = "Compare all runs below some folders in one table, best first; seeds are folded to mean ± sd (n)."
-    parser = argparse.ArgumentParser(prog="python -m mnist_lightning.compare", description=purpose)
+    parser = Parser(prog="python -m mnist_lightning.compare", description=purpose)
     places = "a sweep, a run, or any folder that holds runs"
     parser.add_argument("places", nargs="+", type=Path, metavar="DIR", help=places)
     files = "where to write leaderboard.csv, leaderboard.md and figures/; by default, a sweep's own directory"

@@ -3,14 +3,13 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.files import folder_within
 from mnist_lightning.runs.run import LAST_CHECKPOINT
-from mnist_lightning.terminal.command import answered, parser_for_run
+from mnist_lightning.terminal.command import answered, parser_for_run, show
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
     from torch import Tensor
@@ -30,20 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from mnist_lightning.evaluation.measures import Evaluation
     from mnist_lightning.trained import load_run
 
-    show: Callable[[str], None] = (lambda line: None) if options.json else partial(print, flush=True)
+    tell: Callable[[str], None] = (lambda line: None) if options.json else show
     trained = load_run(options.run)
     if options.corrupted:
         trained.must_be_28x28("--corrupted: MNIST-C's corruptions are")
     images, labels = trained.test_set(options.data)
     evaluation = Evaluation(trained.logits(images), labels)
     found = described(trained, evaluation)
-    show(printable(as_text(found), keep="\n"))
+    tell(printable(as_text(found), keep="\n"))
     if options.corrupted:
-        found["corrupted"] = under_corruptions(trained, images, labels, show)
+        found["corrupted"] = under_corruptions(trained, images, labels, tell)
     if options.json:
         print(json.dumps(found, indent=2, allow_nan=False), flush=True)
     folder = draw(trained, evaluation, images, found)
-    show(f"\nfigures in {folder}")
+    tell(f"\nfigures in {folder}")
     return 0
 
 

@@ -16,7 +16,7 @@ from mnist_lightning.datasets.source import raw_shape
 from mnist_lightning.runs.errors import RunError
 from mnist_lightning.runs.files import folder_within
 from mnist_lightning.runs.run import LAST_CHECKPOINT
-from mnist_lightning.terminal.command import answered, check_extra, parser_for_run
+from mnist_lightning.terminal.command import answered, check_extra, parser_for_run, show
 
 if TYPE_CHECKING:  # torch is imported only once the command line is understood
     from torch import Tensor
@@ -42,13 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     images, _ = trained.test_set(options.data)
     differences = write_verified(trained, images)
     for path, difference in differences.items():
-        print(f"{path}  {path.stat().st_size / 1024:.0f} KiB")
-        print(f"  as the network on {len(images):,} test images, probabilities at most {difference:.1e} apart")
+        show(f"{path}  {path.stat().st_size / 1024:.0f} KiB")
+        show(f"  as the network on {len(images):,} test images, probabilities at most {difference:.1e} apart")
     onnx_file = next(str(path) for path in differences if path.suffix == ".onnx")
     raw, ink = raw_shape(trained.shape), ", light ink on black" if trained.is_handwriting else ""
     classes = len(trained.classes)
-    print(f'input "images": uint8 {shown("N", *raw)}{ink}; output "probabilities": float32 {shown("N", classes)}')
-    print(f'onnxruntime.InferenceSession({onnx_file!r}).run(["probabilities"], {{"images": images}})')
+    show(f'input "images": uint8 {shown("N", *raw)}{ink}; output "probabilities": float32 {shown("N", classes)}')
+    show(f"session = onnxruntime.InferenceSession({onnx_file!r})")
+    show('session.run(["probabilities"], {"images": images})')
     return 0
 
 

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mnist_lightning.runs.errors import UsageError, printable
-from mnist_lightning.terminal.command import answered, parser_for_run
+from mnist_lightning.runs.errors import printable
+from mnist_lightning.runs.files import made_folder
+from mnist_lightning.terminal.command import answered, parser_for_run, show
 
 KEYS = (("", "digit"), ("second_", "second"))  # of the first and second guess
 AT_ONCE = 16  # pictures that are prepared and then read together
@@ -18,6 +19,7 @@ AT_ONCE = 16  # pictures that are prepared and then read together
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per picture; exit status 1 where one could not be read."""
     parser = parser_for_run("predict", __doc__)
+    parser.usage = "%(prog)s [-h] [--json]\n           [--save-prepared DIR] RUN IMAGE [IMAGE ...]"
     images = "pictures, for MNIST of a digit each, folders of them, or - for standard input"
     parser.add_argument("images", metavar="IMAGE", nargs="+", help=images)
     parser.add_argument("--json", action="store_true", help="print one list of objects")
@@ -31,12 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if answer["file"] in told:
             continue
         if "error" in answer:
-            print(f"{name}: {printable(answer['error'])}", file=sys.stderr)
+            show(f"{name}: {printable(answer['error'])}", sys.stderr)
         elif not options.json:
             first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
             remark = f"  {answer['remark']}" if answer.get("remark") else ""
             rest = f"(else {second} {answer['second_confidence']:.1%}){remark}"
-            print(f"{name}: {first}  {answer['confidence']:.1%}  {rest}")
+            show(f"{name}: {first}  {answer['confidence']:.1%}  {rest}")
     if options.json:
         print(json.dumps(answers, indent=2, allow_nan=False))
     return int(any("error" in answer for answer in answers))
@@ -53,12 +55,8 @@ def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None
     from mnist_lightning.trained import load_run
 
     trained = load_run(run)
-    try:
-        if save_into is not None:
-            save_into.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = f"can't be made: {error.strerror}. Name another folder"
-        raise UsageError(f"--save-prepared {save_into}: {why}") from error
+    if save_into is not None:
+        made_folder("--save-prepared", save_into)
     left = iter(names)
     while part := list(islice(left, AT_ONCE)):
         yield from read(trained, part, save_into)
@@ -82,7 +80,7 @@ def pictures(names: Iterable[str], told: set[str]) -> Iterator[str]:
             continue
         unread = [file for file in found.pictures if remedy(kind_of(head_of(file)))]
         if left_out := [*unread, *found.others]:
-            print(f"{printable(name)}: left out {printable(in_words(left_out))}", file=sys.stderr)
+            show(f"{printable(name)}: left out {printable(in_words(left_out))}", sys.stderr)
         told.update(map(str, unread))
         yield from map(str, found.pictures)
 

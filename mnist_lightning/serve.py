@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Sequence
 
 from mnist_lightning.runs.errors import RunError, UsageError
-from mnist_lightning.terminal.command import answered, check_extra, parser_for_run
+from mnist_lightning.terminal.command import answered, check_extra, parser_for_run, show
 
 NEEDED = ("starlette>=1", "uvicorn>=0.40")
 GOODBYE_SECONDS = 1  # at the end, for answers that are under way
@@ -69,7 +69,7 @@ def serve(run: str, listener: socket.socket, host: str, open_browser: bool) -> N
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             others = f", and to other machines at port {port} of this one's address" if is_open else ""
-            print(f"{run} reads what you draw at {url}{others}  (Ctrl-C ends it)", flush=True)
+            show(f"{run} reads what you draw at {url}{others}  (Ctrl-C ends it)")
             if open_browser and has_browser():  # in a thread, because some return only when they are closed
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 

@@ -531,9 +531,14 @@ def test_program_prints_and_writes(
     assert compare.main([str(tmp_path), "--write", str(tmp_path / "new" / "folder")]) == 0
     assert (tmp_path / "new" / "folder" / "leaderboard.csv").exists()
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError) as error:
+    with pytest.raises(UsageError, match=f"^--write {tmp_path}/file: can't be made: File exists. Name another folder$"):
         compare.main([str(tmp_path), "--write", str(tmp_path / "file")])
-    assert error.value.filename == str(tmp_path / "file")
+    assert capsys.readouterr().out.count("98.76") == 1, "refused before the table"
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "figures").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="figures is a link that leads out of"):
+        compare.main([str(tmp_path), "--write", str(tmp_path / "linked")])
+    assert [file.name for file in (tmp_path / "linked").iterdir()] == ["figures"], "refused before a file is written"
     (tmp_path / "sweep.json").write_text('{"command": [], "jobs": []}')
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
     assert compare.main([str(tmp_path)]) == 0

@@ -16,6 +16,7 @@ from test_train import compose_config, fit
 from mnist_lightning.config import build, check
 
 README = (PROJECT / "README.md").read_text()
+DOCS = sorted((PROJECT / "docs").glob("*.md"))
 COMMANDS = [
     line.partition("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -97,6 +98,14 @@ def test_readme_commands_were_found() -> None:
     assert len(COMMANDS) >= 8
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in DOCS)])
+def test_commands_can_be_pasted_into_any_shell(page: str) -> None:
+    """Outside quotes, bash stops at parentheses, and zsh, a Mac's shell, at square brackets too."""
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", (PROJECT / page).read_text(), re.DOTALL))
+    unquoted = re.sub(r"'[^']*'|#.*", "", blocks)
+    assert not re.search(r"\S*[][()*?${}]\S*", unquoted)
+
+
 def test_make_targets_of_the_readme_exist() -> None:
     listed = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     targets = {line.split()[1] for line in listed.splitlines()}
@@ -117,6 +126,13 @@ def test_measurements_start(name: str, program: Program) -> None:
         "-c", f"import sys; sys.path[:0] = ['{PROJECT}', '{PROJECT}/benchmarks']; import {name}; {name}.main"
     )
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("name", ["own_pictures", "other_hands", "ensemble"])
+def test_a_measurement_of_no_run_gets_one_message(name: str, program: Program) -> None:
+    ended = program(f"benchmarks/{name}.py", "nowhere")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"{name}.py: nowhere is not a run: there is no nowhere/config.yaml\n"
 
 
 def test_make_train_trains(mnist_root: Path, tmp_path: Path) -> None:

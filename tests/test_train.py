@@ -462,6 +462,8 @@ def test_nothing_heavy_is_imported_for_help(program: Program) -> None:
     ended = program("-X", "importtime", str(PROJECT / "train.py"), "--help")
     assert ended.returncode == 0
     assert "Five commands worth typing" in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) <= 60, "no line is broken on a narrow terminal"
+    assert f"\nsweep: {', '.join(sorted(file.stem for file in PROJECT.glob('conf/sweep/*.yaml')))}\n" in ended.stdout
     imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
     assert "hydra" in imported
     assert not imported & {"torch", "lightning", "torchvision", "matplotlib", "rich", "tensorboard"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
@@ -20,10 +21,18 @@ from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import read_settings
 from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun
+from mnist_lightning.terminal.command import wrapped
 
 CHANGEABLE = ("trainer.", "data.root=", "data.search=")  # in a resumed run
 AUTO = "auto"  # resume=auto: go on where there is a run, else begin it
 OmegaConf.register_new_resolver("short", lambda name: str(name).rpartition(".")[2].lower(), replace=True)
+OmegaConf.register_new_resolver("options", lambda: options(), replace=True)
+
+
+def options() -> str:
+    """Return the options of each group of conf/, for --help."""
+    hydra: Any = GlobalHydra.instance().hydra
+    return wrapped(hydra.format_config_groups(lambda group: not group.startswith("hydra")), 60)
 
 
 def run_to_resume(config: DictConfig) -> Run | None:

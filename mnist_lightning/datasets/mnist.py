@@ -77,7 +77,7 @@ class MNIST(Source):
         try:
             content = np.fromfile(path, np.uint8)
         except OSError as error:
-            mend = "Change its permissions, or use another copy: data.search=[FOLDER]"
+            mend = "Change its permissions, or use another copy: 'data.search=[FOLDER]'"
             raise RunError(f"{path} can't be read: {error.strerror}. {mend}") from error
         is_packed, images = path.suffix == ".gz", self.train_size if name.startswith("train") else self.test_size
         size = 16 + images * self.shape[1] * self.shape[2] if "images" in name else 8 + images
@@ -122,7 +122,7 @@ class MNIST(Source):
                 f"{self.name} was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
                 f"  download     into {root}: {' '.join(str(error).split())}",
                 f"Put {', '.join(FILES)} there, packed or not, name a folder that has them "
-                "(data.search=[FOLDER]), or train without network on the small bundled digits:",
+                "('data.search=[FOLDER]'), or train without network on the small bundled digits:",
                 "  python train.py data=digits",
             ) from error  # fmt: skip
 

@@ -68,7 +68,8 @@ def heat_map(grid: "pd.DataFrame", label: str, in_percent: bool = True, title: s
     lowest = lower_end(cells.ravel().tolist()) if in_percent else float(cells.min())
     image = axes.imshow(cells, cmap="Blues", aspect="auto", vmin=lowest)
     for (y, x), value in np.ndenumerate(cells):
-        text, color = f"{value:.{2 if in_percent else 3}f}", number_color(image.to_rgba(value))
+        text = f"{value:.2f}" if in_percent else f"{value:.3f}".removesuffix(".000")  # of a count
+        color = number_color(image.to_rgba(value))
         axes.text(x, y, text, ha="center", va="center", fontsize=11, color=color)
     style(axes, "", str(grid.columns.name), str(grid.index.name))
     head(figure, f"{title}\n{label} by {grid.index.name} and {grid.columns.name}")

@@ -166,3 +166,16 @@ def folder_within(directory: Path, name: str) -> Path:
         raise UsageError(f"{folder} is a link that leads out of {directory}: put the folder itself there")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def made_folder(option: str, folder: Path) -> Path:
+    """Make the folder that an option of a command names, where it is missing.
+
+    Raises:
+        UsageError: it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {folder}: can't be made: {error.strerror}. Name another folder") from error
+    return folder

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from mnist_lightning.terminal.console import CONSOLE, clock, reached, say
 
@@ -17,7 +18,8 @@ class Board(Progress):
 
     def __init__(self, total: int) -> None:
         super().__init__(
-            TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"),
+            TextColumn("{task.description}", table_column=Column(overflow="ellipsis")),  # gives way to the numbers
+            BarColumn(bar_width=None, table_column=Column(ratio=1)), TextColumn("{task.fields[said]}"),
             console=CONSOLE, auto_refresh=False, transient=True, disable=not CONSOLE.is_terminal, expand=True,
         )  # fmt: skip
         self.all = self.add_task("all jobs", total=total, said=f"0 of {total}")

@@ -32,7 +32,8 @@ class Leaderboard:
         if self.metric not in known:
             there_are = ", ".join(dict.fromkeys(known))
             raise UsageError(f"metric={self.metric}: was measured in none of these runs. There are: {there_are}")
-        self.scale, self.unit = (100, " %") if self.metric == "accuracy" else (1, "")  # fractions, shown in percent
+        self.scale, self.digits = as_read(self.metric)
+        self.unit = " %" if self.scale > 1 else ""
 
     @cached_property
     def finished(self) -> "pd.DataFrame":
@@ -96,14 +97,14 @@ class Leaderboard:
         else:
             notes.append(
                 f"Ranked by TEST {self.metric}, because not every run has held-out images: the first row was chosen by "
-                f"the test set, so its {self.metric} is too good. To choose fairly, hold images out: data.val_size=N."
+                "the test set, and looks better than it is. To choose fairly, hold images out: data.val_size=N."
             )
         for dataset, rows in self.ranked.groupby("dataset"):
             if len(rows) > 1:
                 columns = [self.column(self.stages[0], "mean"), self.column(self.stages[0], "sd"), "n"]
                 first, second = rows[columns].head(2).itertuples(index=False, name=None)
                 which = f"On {dataset}, the first" if len(experiments) > 1 else "The first"
-                notes.append(f"{which} is {lead(first, second, self.scale, is_cost(self.metric))}")
+                notes.append(f"{which} is {lead(first, second, self.metric)}")
         return notes
 
     @property
@@ -143,7 +144,7 @@ class Leaderboard:
         for stage in self.stages:
             columns = [self.column(stage, "mean"), self.column(stage, "sd"), "n"]
             moments = rows[columns].itertuples(index=False, name=None)
-            texts = [spread(self.scale * mean, self.scale * sd, n, has_seeds, self.unit) for mean, sd, n in moments]
+            texts = [spread(self.scale * mean, self.scale * sd, n, has_seeds, self.digits) for mean, sd, n in moments]
             measured[f"{stage} {self.metric}{self.unit}"] = texts
         measured["status"] = rows["status"]
         measured["seconds"] = rows["seconds"].map("{:.1f}".format, "ignore")
@@ -192,30 +193,37 @@ def is_cost(metric: str) -> bool:
     return "loss" in metric or "error" in metric
 
 
-def lead(
-    first: tuple[float, float, int], second: tuple[float, float, int], scale: int = 100, less_is_better: bool = False
-) -> str:
+def as_read(metric: str) -> tuple[int, int]:
+    """Return by what a metric is multiplied to be read, percent or as it is, and its decimals."""
+    return {"accuracy": (100, 2), "errors": (1, 1)}.get(metric, (1, 4))
+
+
+def rounded(number: float, digits: int) -> str:
+    return f"{number:.{digits}f}".removesuffix(".0")  # of a count
+
+
+def lead(first: tuple[float, float, int], second: tuple[float, float, int], metric: str = "accuracy") -> str:
     """Return how far the first of two experiments is ahead; each is given as mean, sd and n of the metric."""
     from scipy.stats import ttest_ind_from_stats
 
-    ahead = scale * (first[0] - second[0]) * (-1 if less_is_better else 1)
-    digits, points = (2, " points") if scale == 100 else (4, "")
+    scale, digits = as_read(metric)
+    difference = rounded(scale * (first[0] - second[0]) * (-1 if is_cost(metric) else 1), digits)
+    points = " points" if scale > 1 else ""
     if min(first[2], second[2]) < 2:
-        return f"{ahead:.{digits}f}{points} ahead; more seeds would show whether that is chance: seed=0,1,2."
+        return f"{difference}{points} ahead; more seeds would show whether that is chance: seed=0,1,2."
     error = scale * math.hypot(*(sd / math.sqrt(n) for _, sd, n in (first, second)))
     if not error:
-        return f"{ahead:.{digits}f}{points} ahead; the seeds of each do not differ, so there is nothing to test."
+        return f"{difference}{points} ahead; the seeds of each do not differ, so there is nothing to test."
     chance = ttest_ind_from_stats(*first, *second, equal_var=False).pvalue
     sure = "more than chance" if chance < 0.05 else "that may be chance; more seeds would show"
     how = f"difference of means ± its standard error; Welch's t-test, p = {chance:.2g}"
-    return f"{ahead:.{digits}f} ± {error:.{digits}f}{points} ahead ({how}): {sure}."
+    return f"{difference} ± {rounded(error, digits)}{points} ahead ({how}): {sure}."
 
 
-def spread(mean: float, deviation: float, count: int, with_count: bool, unit: str) -> str:
+def spread(mean: float, deviation: float, count: int, with_count: bool, digits: int) -> str:
     """Return mean ± sd (n), without the sd of a single value."""
-    digits = 2 if unit else 4
-    mean_of, sd = f"{mean:.{digits}f}", f"± {deviation:.{digits}f}" if count > 1 else ""
-    parts = [mean_of, sd, f"({count})" if with_count else ""]
+    sd = f"± {rounded(deviation, digits)}" if count > 1 else ""
+    parts = [rounded(mean, digits), sd, f"({count})" if with_count else ""]
     return " ".join(filter(None, parts)) if count else ""
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn, TextIO
 
 from mnist_lightning.runs import processes
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, printable, reason
@@ -20,10 +21,19 @@ from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, print
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def parser_for_run(name: str, description: str | None, reads_data: bool = False) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A command line whose mistakes are said in lines broken between words."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        show(f"{self.prog}: error: {message}", sys.stderr)
+        sys.exit(UsageError.status)
+
+
+def parser_for_run(name: str, description: str | None, reads_data: bool = False) -> Parser:
     """Return the command line of a command on a trained run, to which the command adds its own options."""
     purpose = (description or "").partition(": `")[0]  # the command itself stands above
-    parser = argparse.ArgumentParser(prog=f"python -m mnist_lightning.{name}", description=f"{purpose}.")
+    parser = Parser(prog=f"python -m mnist_lightning.{name}", description=f"{purpose}.")
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in one")
     if reads_data:
         parser.add_argument("--data", metavar="FOLDER", help="where the data is, instead of data.root")
@@ -94,22 +104,30 @@ def say(error: object) -> None:
     if folder == "mnist_lightning":
         name = f"python -m {folder}.{program.stem}"
     if processes.is_first_of_machine():
-        text = f"{name}: {printable(str(error), keep=chr(10))}"
-        width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else sys.maxsize
-        print(wrapped(text, width), file=sys.stderr)
+        show(f"{name}: {printable(str(error), keep=chr(10))}", sys.stderr)
+
+
+def show(text: str, file: TextIO | None = None) -> None:
+    """Print a text at once, on a terminal in lines broken between words."""
+    file = file or sys.stdout
+    width = shutil.get_terminal_size().columns if file and file.isatty() else sys.maxsize
+    print(wrapped(text, width), file=file, flush=True)
 
 
 def wrapped(text: str, width: int) -> str:
-    """Break lines longer than a terminal between words; a command stays whole, on a line of its own."""
+    """Break lines longer than a terminal between words; a command to type stays whole, on a line of its own."""
     lines = []
     for line in text.split("\n"):
         if len(line) <= width:
             lines.append(line)
             continue
-        words, python, command = line.partition("python ")
-        lines += textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-        room = width - len(python + command)
-        lines += [" " * (room if 0 <= room < 4 else 4) + python + command] if python else []
+        words, *commands = re.split(r"(?=PYTHONPATH=|python (?!-m \S+: )|tensorboard --logdir )", line, maxsplit=1)
+        words = re.sub(r"(?<=\d) (?=s\b)", "\xa0", words)  # a number keeps its unit
+        broken = textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        lines += [part.replace("\xa0", " ") for part in broken]
+        for command in commands:
+            room = width - len(command)
+            lines.append(" " * (room if 0 <= room < 4 else 4) + command)
     return "\n".join(lines)
 
 

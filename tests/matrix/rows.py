@@ -9,6 +9,7 @@ Each line: what it is, the words (and the settings of a file) that are tried, an
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -81,14 +82,14 @@ profiler | trainer.profiler=xla | refused: torch_xla
 profiler | trainer.profiler=fast | refused: it can only be one of
 detect_anomaly | trainer.detect_anomaly=true | works
 barebones | trainer.barebones=true | refused: disabled in barebones mode
-plugins | +trainer.plugins=[] | refused: train.py sets this itself
+plugins | '+trainer.plugins=[]' | refused: train.py sets this itself
 sync_batchnorm | trainer.sync_batchnorm=true | works
 reload_dataloaders_every_n_epochs | trainer.reload_dataloaders_every_n_epochs=1 | works
 default_root_dir | trainer.default_root_dir=elsewhere | works
 enable_autolog_hparams | trainer.enable_autolog_hparams=true | works
 model_registry | trainer.model_registry=none | works
 logger | +trainer.logger=false | refused: train.py sets this itself
-callbacks | +trainer.callbacks=[] | refused: train.py sets this itself
+callbacks | '+trainer.callbacks=[]' | refused: train.py sets this itself
 """
 CALLBACKS = """
 BackboneFinetuning | | refused: no attribute 'backbone'
@@ -191,17 +192,17 @@ key=value | optimizer.lr=0.05 | does: test accuracy
 group=option | optimizer=adamw scheduler=cosine model=mlp | does: test accuracy
 +key=value | +optimizer.maximize=false | does: test accuracy
 ++key=value | ++optimizer.lr=0.05 ++trainer.max_epochs=1 | does: 1/1
-${other.key} | optimizer.lr=${optimizer.momentum} | does: test accuracy
+${other.key} | 'optimizer.lr=${optimizer.momentum}' | does: test accuracy
 ${oc.env:NAME} | 'optimizer.lr="${oc.decode:${oc.env:NO_SUCH,0.1}}"' | does: test accuracy
-casts | trainer.max_epochs=int(1) | does: 1/1
+casts | 'trainer.max_epochs=int(1)' | does: 1/1
 ~group | ~logger | does: test accuracy
 group=null | logger=null scheduler=null experiment=null | does: test accuracy
 ~key | ~callbacks.figures | does: test accuracy
 key=null | callbacks.figures=null | does: test accuracy
 +experiment=NAME | +experiment=tuned trainer.max_epochs=1 | does: test accuracy
 -m key=a,b | -m seed=0,1 hydra.sweep.dir=runs/s | does: 2 jobs
--m key=range(n) | -m seed=range(2) hydra.sweep.dir=runs/s | does: 2 jobs
--m key=[a],[b] | -m model.channels=[4,8],[8,8] optimizer.lr=0.01,0.1 hydra.sweep.dir=runs/s | does: 4 jobs
+-m key=range(n) | -m 'seed=range(2)' hydra.sweep.dir=runs/s | does: 2 jobs
+-m key=[a],[b] | -m 'model.channels=[4,8],[8,8]' optimizer.lr=0.01,0.1 hydra.sweep.dir=runs/s | does: 4 jobs
 -m group=a,b | -m model=mlp,cnn hydra.sweep.dir=runs/s | does: 2 jobs
 sweep=NAME | sweep=seeds 'hydra.sweeper.params.seed="0,1"' hydra.sweep.dir=runs/s | does: 2 jobs
 hydra.job.chdir | hydra.job.chdir=true output_dir=runs/a | does: test accuracy
@@ -213,7 +214,7 @@ hydra.verbose | hydra.verbose=true | does: test accuracy
 --config-dir | seed=1 --config-dir . | does: test accuracy
 hydra/launcher=basic | -m seed=0,1 hydra/launcher=basic hydra.sweep.dir=runs/s | does: 2 jobs
 hydra.run.dir | hydra.run.dir=outputs/x | refused: a run's directory is output_dir=DIR
-hydra.sweep.subdir | -m seed=0,1 hydra.sweep.subdir=${hydra.job.num} | refused: the directories of jobs are named
+hydra.sweep.subdir | -m seed=0,1 'hydra.sweep.subdir=${hydra.job.num}' | refused: the directories of jobs are named
 hydra/sweeper=basic | -m seed=0,1 hydra/sweeper=basic | refused: hydra/sweeper
 a misspelt key | optimizer.learning_rate=0.1 | refused: There are: optimizer.lr
 a misspelt option | optimizer=adm | refused: Did you mean adam?
@@ -223,7 +224,7 @@ key= | name= | refused: must be text
 quotes missing | data.root=/x/a=b | refused: only in quotes
 not key=value | seed | refused: Settings are written key=value
 --resolve alone | --resolve | refused: --resolve
-no values | -m seed=range(0) | refused: has no values
+no values | -m 'seed=range(0)' | refused: has no values
 ~key of a class | ~optimizer.lr | refused: can't be removed
 group@place | optimizer@opt=adam | refused: a group has its one place
 --config-name | --config-name nothere | refused: Cannot find primary config
@@ -262,7 +263,7 @@ class Row:
 
     @property
     def words(self) -> list[str]:
-        return self.settings.split() if not self.package else [f"{self.group}=tried"]
+        return shlex.split(self.settings) if not self.package else [f"{self.group}=tried"]
 
     @property
     def file(self) -> str:

@@ -5,11 +5,14 @@ import statistics
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from scipy.stats import ttest_ind
 from test_compare import lr, make_run, table
 
-from mnist_lightning.sweeps.leaderboard import in_order, is_cost, lead, log_end, shown, spread
+from mnist_lightning.figures.of_sweep import heat_map
+from mnist_lightning.sweeps.found_runs import find
+from mnist_lightning.sweeps.leaderboard import Leaderboard, in_order, is_cost, lead, log_end, shown, spread
 
 
 @pytest.mark.parametrize(
@@ -39,8 +42,8 @@ def test_more_than_chance_is_less_than_one_in_twenty() -> None:
 
 def test_less_of_a_cost_is_ahead() -> None:
     assert [is_cost(name) for name in ("loss", "errors", "hinge_loss", "accuracy", "f1")] == [1, 1, 1, 0, 0]
-    assert lead((0.3, 0.01, 1), (0.5, 0.02, 1), scale=1, less_is_better=True).startswith("0.2000 ahead; more seeds")
-    said = lead((0.3, 0.01, 2), (0.5, 0.02, 2), scale=1, less_is_better=True)
+    assert lead((0.3, 0.01, 1), (0.5, 0.02, 1), "loss").startswith("0.2000 ahead; more seeds")
+    said = lead((0.3, 0.01, 2), (0.5, 0.02, 2), "loss")
     assert said.startswith(f"0.2000 ± {(0.0001 / 2 + 0.0004 / 2) ** 0.5:.4f} ahead (difference")
 
 
@@ -70,10 +73,23 @@ def test_the_files_hold_every_digit_of_a_setting(tmp_path: Path) -> None:
 
 def test_mean_and_deviation_as_they_are_read() -> None:
     nan = float("nan")
-    assert spread(98.765, 0.125, 3, True, " %") in ("98.77 ± 0.12 (3)", "98.76 ± 0.12 (3)")
-    assert spread(0.03456, 0.00125, 2, False, "") == "0.0346 ± 0.0013"
-    assert spread(90.0, nan, 1, True, " %") == "90.00 (1)" and spread(90.0, nan, 1, False, " %") == "90.00"
-    assert spread(nan, nan, 0, True, " %") == ""
+    assert spread(98.765, 0.125, 3, True, 2) in ("98.77 ± 0.12 (3)", "98.76 ± 0.12 (3)")
+    assert spread(0.03456, 0.00125, 2, False, 4) == "0.0346 ± 0.0013"
+    assert spread(90.0, nan, 1, True, 2) == "90.00 (1)" and spread(90.0, nan, 1, False, 2) == "90.00"
+    assert spread(nan, nan, 0, True, 2) == ""
+
+
+def test_errors_are_counted_not_measured(tmp_path: Path) -> None:
+    for number, errors in enumerate((13, 16, 17, 20)):
+        rate = {0: 0.1, 1: 0.2}.get(number, 0.3)
+        file = make_run(tmp_path / f"{number}", 0.9, seed=number, config=lr(rate)) / "results.json"
+        file.write_text(file.read_text().replace('"accuracy": 0.9', f'"accuracy": 0.9, "errors": {errors}'))
+    board = Leaderboard(find([tmp_path]), "errors")
+    assert board.cells()["test errors"].tolist() == ["13 (1)", "16 (1)", "18.5 ± 2.1 (2)"]
+    assert board.notes[-1].startswith("The first is 3 ahead; more seeds")
+    assert lead((13.0, 1.0, 2), (16.0, 1.0, 2), "errors").startswith("3 ± 1 ahead (difference")
+    drawn = heat_map(pd.DataFrame([[13.0, 16.5]], columns=["x", "y"]), "test errors", in_percent=False)
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["13", "16.500"]
 
 
 def test_the_end_of_a_log(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from PIL import Image
 from test_train import fit
 
 from mnist_lightning.runs.errors import RunError, printable
+from mnist_lightning.terminal.command import parser_for_run, show
 
 IN_A_LIBRARY = """
 import os, signal
@@ -51,6 +54,35 @@ def test_help_is_given_and_a_wrong_option_is_named(command: str, program: Progra
     wrong = program("-m", f"mnist_lightning.{command}", "run", *["zero.png"][: command == "predict"], "--wrong")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "unrecognized arguments: --wrong" in wrong.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_into_sixty_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        import_module(f"mnist_lightning.{command}").main(["--help"])
+    helped = capsys.readouterr().out
+    assert max(map(len, helped.splitlines())) <= 60
+    usage, _, options = helped.partition("\n\n")
+    assert [option for option in re.findall(r"^  (--[\w-]+)", options, re.MULTILINE) if option not in usage] == []
+
+
+def test_what_is_said_on_a_terminal_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit, match="2"):
+        parser_for_run("evaluate", None).parse_args(["RUN", "--corupted"])
+    show("and where there is more to say than one line of it can hold", terminal)
+    assert terminal.getvalue().split("\n")[1:] == [
+        "python -m mnist_lightning.evaluate: error: unrecognized",
+        "    arguments: --corupted",
+        "and where there is more to say than one line of it can hold",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export"])

@@ -22,7 +22,8 @@ from selenium.webdriver import Chrome
 
 pytestmark = pytest.mark.browser
 
-TAGS = {"test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/loss", "train/learning_rate"}
+UNFOLDED = {"test/accuracy", "test/loss", "train/learning_rate", "train/loss", "train/loss_epoch"}
+TAGS = {*UNFOLDED, "val/accuracy", "val/loss"}
 DEEP = """
     function* deep(root) {  // every element, those in shadow trees too, which most of TensorBoard is made of
         for (const element of root.querySelectorAll('*')) {
@@ -115,10 +116,16 @@ def wait_for_text(browser: Chrome, *parts: str) -> None:
 
 
 def test_scalars_of_run_and_sweep_are_drawn(browser: Chrome, address: str) -> None:
-    open_tab(browser, address, "timeseries", 1330)
-    for button in ("Scalars", "train3 cards", "val2 cards", "Settings"):  # the last closes a pane
+    open_tab(browser, address, "timeseries", 1900)
+
+    def tags() -> set[str]:
+        return {tag.strip() for tag in find(browser, "tb-truncated-path", "e.textContent")}
+
+    until(browser, lambda: len(find(browser, "line-chart", "1")) >= len(UNFOLDED))
+    assert tags() == UNFOLDED, "TensorBoard unfolds the first two groups"
+    for button in ("val2 cards", "Settings"):  # the last closes a pane
         until(browser, lambda button=button: click(browser, button))  # type: ignore[misc]
-    until(browser, lambda: {tag.strip() for tag in find(browser, "tb-truncated-path", "e.textContent")} >= TAGS)
+    until(browser, lambda: tags() == TAGS)
     until(browser, lambda: len(find(browser, "line-chart", "1")) >= len(TAGS))
     names = text(browser)
     assert "hp_metric" not in names
