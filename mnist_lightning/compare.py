@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     directory.mkdir(parents=True, exist_ok=True)
     texts = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
     for name, text in texts.items():
-        write_atomically(directory / name, methodcaller("write", text.encode(errors="backslashreplace")))
+        write_atomically(directory / name, text.encode(errors="backslashreplace"))
     if board.ranked.empty:
         return list(texts)
     from mnist_lightning.figures import of_sweep

@@ -146,13 +146,13 @@ def style(axes: Axes, title: str, across: str, up: str, grid: Literal["x", "y"] 
 
 def save(figure: Figure, path: Path, as_svg: bool = False) -> bytes:
     """Write `figure` as `path`.png, and as .svg too where asked, and return the former's content."""
-    png = io.BytesIO()
+    png, svg = io.BytesIO(), io.BytesIO()
     Image.fromarray(draw(figure)).save(png, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path.with_suffix(".png"), lambda file: file.write(png.getvalue()))
+    write_atomically(path.with_suffix(".png"), png.getvalue())
     if as_svg:
-        options: dict[str, Any] = {"format": "svg", "facecolor": "white", "metadata": {"Date": None}}
-        write_atomically(path.with_suffix(".svg"), lambda file: figure.savefig(file, **options))
+        figure.savefig(svg, format="svg", facecolor="white", metadata={"Date": None})
+        write_atomically(path.with_suffix(".svg"), svg.getvalue())
     return png.getvalue()
 
 

@@ -1,6 +1,5 @@
 """Jobs side by side: each is a process of its own, `python train.py <overrides>`, and loses only itself."""
 
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_lightning.runs.files import read_end, write_atomically
+from mnist_lightning.runs.files import as_json, read_end, write_atomically
 from mnist_lightning.runs.run import peek
 from mnist_lightning.sweeps import warm
 from mnist_lightning.sweeps.display import Board
@@ -62,7 +61,6 @@ class Process:
         """
         with suppress(ProcessLookupError):  # also what a multi-device job that was killed left behind
             os.killpg(self.process.pid, signal.SIGKILL)
-        # also what a multi-device job that was killed has left behind
         status, output = self.process.wait(), read_end(self.output_file)
         self.output_file.unlink()
         results = peek(self.directory)
@@ -77,13 +75,12 @@ class Process:
         if status < 0:
             output += f"ended by {signal.Signals(-status).name}\n"
         self.directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.directory / "train.log", lambda file: file.write((self.log_before + output).encode()))
+        write_atomically(self.directory / "train.log", (self.log_before + output).encode())
         if results is None:
             lines = [line for line in output.splitlines() if line.strip()] or [f"ended with status {status}"]
             said = [line.removeprefix("train.py: ") for line in lines if line.startswith("train.py: ")]
             results = {"status": "failed", "epochs": [], "error": (said or lines)[-1]}
-            text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
-            write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
+            write_atomically(self.directory / "results.json", as_json(results))
         return results
 
 

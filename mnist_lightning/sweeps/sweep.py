@@ -1,6 +1,5 @@
 """A sweep is a directory of runs: what was asked for, which run answers it, and what is still to be done."""
 
-import json
 import re
 import shutil
 import sys
@@ -20,7 +19,7 @@ from filelock import FileLock, Timeout
 from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import leads_nowhere, read_json, remove_scratch
+from mnist_lightning.runs.files import as_json, leads_nowhere, read_json, remove_scratch
 from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek
 from mnist_lightning.runs.seal import Seal
 
@@ -169,8 +168,7 @@ class Sweep:
 
     def _write(self) -> None:
         jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
-        text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
-        self.seal.write(self.directory / SWEEP_FILE, text.encode())
+        self.seal.write(self.directory / SWEEP_FILE, as_json({"command": self.command, "jobs": jobs}))
 
     def check_answered(self, left: int, jobs: int) -> None:
         """Raise RunError where so many jobs are left without an answer."""
