@@ -23,10 +23,9 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_lightning.config import build, compose
-from mnist_lightning.config.check import check_value
+from mnist_lightning.config.check import check_value, flat
 from mnist_lightning.config.explain import explained
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.sweeps.sweep import Sweep, is_search, is_sweep
 from mnist_lightning.terminal.command import check_extra
 
@@ -72,7 +71,7 @@ class GridSweeper(Sweeper):
     def __init__(self, params: Mapping[str, Any] | None = None, metric: str = "accuracy") -> None:
         self.params, self.metric = dict(params or {}), metric
         for group in [key for key, value in self.params.items() if key.isidentifier() and isinstance(value, Mapping)]:
-            settings = flatten(OmegaConf.to_container(OmegaConf.create(self.params.pop(group))))
+            settings = flat(OmegaConf.create(self.params.pop(group)), resolve=False)
             self.params |= {f"{group}.{name}": value for name, value in settings.items()}
         self.composed: dict[tuple, DictConfig] = {}
 
@@ -137,9 +136,9 @@ class GridSweeper(Sweeper):
         """
         group, _, name = key.partition(".")
         chosen = self.config.get(group)
-        if not name or not isinstance(chosen, DictConfig) or name in flatten(OmegaConf.to_container(chosen)):
+        if not name or not isinstance(chosen, DictConfig) or name in flat(chosen, resolve=False):
             return True
-        return key not in flatten(OmegaConf.to_container(self.load([])))
+        return key not in flat(self.load([]), resolve=False)
 
     def compose(self, job: Sequence[str]) -> DictConfig:
         """Return the checked configuration of a job, so that a mistake stops the sweep before it begins.
@@ -163,7 +162,7 @@ class GridSweeper(Sweeper):
 
     def check_file(self, name: str) -> None:
         """Raise UsageError where the file of a sweep holds settings beside its params: they would reach no job."""
-        with_file, without = (flatten(OmegaConf.to_container(self.load(words))) for words in ([f"sweep={name}"], []))
+        with_file, without = (flat(self.load(words), resolve=False) for words in ([f"sweep={name}"], []))
         for key, value in with_file.items():
             if key not in without or without[key] != value:
                 instead = "Settings of the jobs belong in hydra.sweeper.params"
@@ -243,15 +242,8 @@ class SearchSweeper(GridSweeper):
             raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
         config = self.compose_ends(space, fixed)
         with self.open(place, config.name) as sweep:
-            search = Search(
-                sweep,
-                space,
-                fixed,
-                config.trainer.max_epochs or -1,
-                metric=self.metric,
-                storage=self.storage,
-                **self.settings,
-            )
+            epochs = config.trainer.max_epochs or -1
+            search = Search(sweep, space, fixed, epochs, metric=self.metric, storage=self.storage, **self.settings)
             console.say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
             run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
             self.show(sweep)

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.runs.commands import PROJECT
 from mnist_lightning.runs.errors import UsageError, printable
+from mnist_lightning.runs.experiment import flatten
 
 CONFIG_FOLDER = PROJECT / "conf"
 KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
@@ -148,6 +149,11 @@ def own_packages() -> tuple[str, ...]:
 def plain(node: Any) -> Any:
     """Return a part of a configuration as plain values."""
     return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
+
+
+def flat(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
+    """Return the settings of a configuration by their names on the command line: {"optimizer.lr": 0.01, …}."""
+    return flatten(OmegaConf.to_container(config, resolve=resolve))
 
 
 def check_arguments(

@@ -11,12 +11,11 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.check import CONFIG_FOLDER, NONE, nearest, unknown
+from mnist_lightning.config.check import CONFIG_FOLDER, NONE, flat, nearest, unknown
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.experiment import flatten
 
 EXTRAS = {  # further launchers of Hydra's own
     "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
@@ -25,6 +24,12 @@ EXTRAS = {  # further launchers of Hydra's own
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 OF_FLAGS = r"flags? |can be specified|does not exist!|subcommand|completion plugin"  # Hydra's ValueErrors about them
+
+
+def composed(*overrides: str) -> DictConfig:
+    """Return the configuration that Hydra composes from conf/ and some overrides."""
+    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        return compose("config", overrides=[*overrides])
 
 
 @contextmanager
@@ -141,13 +146,12 @@ def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str
     for attempt in (chosen, []):  # the word that was wrong may be one of those
         searched = [f"hydra.searchpath=[file://{folder}]"] if folder else []
         try:
-            with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-                config = compose("config", overrides=[*searched, *attempt])
+            config = composed(*searched, *attempt)
             break
         except (HydraException, OmegaConfBaseException):
             continue
-    flat = flatten(OmegaConf.to_container(config))
-    names = [*map(str, config), "experiment", "sweep", *flat]
+    settings = flat(config, resolve=False)
+    names = [*map(str, config), "experiment", "sweep", *settings]
     of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
-    option = flat[group].rpartition(".")[2] if isinstance(flat.get(group), str) else None
+    option = settings[group].rpartition(".")[2] if isinstance(settings.get(group), str) else None
     return option, of_group or list(dict.fromkeys(names))

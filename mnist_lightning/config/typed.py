@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
-from omegaconf import OmegaConf
 
-from mnist_lightning.config.check import CONFIG_FOLDER, KINDS, NONE, shown
+from mnist_lightning.config.check import CONFIG_FOLDER, KINDS, NONE, flat, shown
 from mnist_lightning.config.compose import CHANGEABLE, read
-from mnist_lightning.config.explain import explained
+from mnist_lightning.config.explain import composed, explained
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.run import CONFIG_FILE, read_results
@@ -92,15 +90,15 @@ def again(words: Sequence[str]) -> list[str]:
     if not given:
         return [*words]
     directory = Path(given[-1]).expanduser()
-    before = flatten(OmegaConf.to_container(read(directory), resolve=True))
+    before = flat(read(directory))
     recorded = [str(word) for word in read_results(directory)["command"][2:]]
     own = ("output_dir=", "resume=", "trust=", "hydra.", "-")
     kept = [word for word in recorded if not word.startswith(own)]
     flags = [word for word in recorded if word.startswith("--config-")]
     searched = ", ".join(f"file://{Path(folder).absolute()}" for folder in values_of(flags, PLACES))
     overrides = [*([f"hydra.searchpath=[{searched}]"] if searched else []), *kept, f"output_dir={str(directory)!r}"]
-    with explained(kept), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        now = flatten(OmegaConf.to_container(compose("config", overrides=overrides), resolve=True))
+    with explained(kept):
+        now = flat(composed(*overrides))
     for key in sorted({*before, *now} - {"resume", "trust", "output_dir"}):
         if before.get(key) == now.get(key):
             continue
@@ -140,7 +138,7 @@ def check_file(group: str, name: str, words: Sequence[str]) -> None:
             if chosen := re.fullmatch(r"override (/hydra/\w+)", str(key)):
                 raise UsageError(f"{file}: {key} has no effect there: type {chosen[1][1:]}={value}")
     hydra = settings.get("hydra")
-    flat = flatten(hydra, "hydra") if isinstance(hydra, dict) else {}
+    named = flatten(hydra, "hydra") if isinstance(hydra, dict) else {}
     for key, instead in INSTEAD.items():
-        if key in flat:
+        if key in named:
             raise UsageError(f"{file}: {key} has no effect: {instead}")
