@@ -21,7 +21,7 @@ from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.config.schedule import schedule
 from mnist_lightning.config.trial import sets_a_rate, takes_a_step, takes_the_images, trains
 from mnist_lightning.runs.commands import from_checkout
-from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
+from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, one_line
 from mnist_lightning.runs.run import Run
 
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
@@ -145,7 +145,7 @@ def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None 
         try:
             return attempt(factory.keywords)
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             if isinstance(error, ImportError) and (extra := EXTRAS.get(factory.func.__name__)):
                 raise UsageError(f"{path}: is not installed: {extra}") from error
         if reason.partition("=")[0] in factory.keywords:  # it names the setting itself
@@ -179,7 +179,7 @@ def refusals_of_lightning(run: Run) -> Iterator[None]:
         if not by_callback and not files[-1].startswith(home):
             raise  # a fault of the network, say
         kind = RunError if run.is_under_way else UsageError
-        raise kind(" ".join(str(error).split()) or f"{type(error).__name__} in {files[-1]}") from error
+        raise kind(one_line(error) or f"{type(error).__name__} in {files[-1]}") from error
 
 
 @contextmanager

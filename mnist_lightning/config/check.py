@@ -21,7 +21,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.runs.commands import PROJECT
-from mnist_lightning.runs.errors import UsageError, printable
+from mnist_lightning.runs.errors import UsageError, one_line, printable
 from mnist_lightning.runs.experiment import flatten
 
 CONFIG_FOLDER = PROJECT / "conf"
@@ -127,7 +127,7 @@ def find_class(path: str, target: str, group: str) -> type:
     try:
         found, kind = resolve_name(target), resolve_name(kind_name)
     except Exception as error:  # of any kind, where a module can't be imported
-        raise UsageError(f"{said}: there is no such class: {' '.join(str(error).split())[:200]}") from error
+        raise UsageError(f"{said}: there is no such class: {one_line(error, 200)}") from error
     if not (isinstance(found, type) and issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
         raise UsageError(f"{said}: {must_be}, and a {kind.__name__}")
     return found

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_lightning.config.check import CONFIG_FOLDER, flat, shown, unknown
 from mnist_lightning.config.explain import composed, explained
 from mnist_lightning.runs.earlier import in_todays_words
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.files import read_settings
 from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun
 
@@ -96,7 +96,7 @@ def read(directory: Path) -> DictConfig:
         config.output_dir = str(directory)  # wherever it was moved to
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} can't be read: {one_line(error)}") from error
     OmegaConf.set_struct(config, True)
     return config
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lightning.config.check import CONFIG_FOLDER, NONE, flat, nearest, unknown
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, one_line
 
 EXTRAS = {  # further launchers of Hydra's own
     "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
@@ -57,10 +57,6 @@ def explained(words: Sequence[str] | None = None) -> Iterator[None]:
         if not re.search(OF_FLAGS, str(error)):
             raise
         raise UsageError(one_line(error)) from error
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def refuse_deletions(words: Sequence[str]) -> None:

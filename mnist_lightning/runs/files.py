@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, one_line
 
 MOST_BYTES = 2**24  # of a file of text; ours have some thousand
 MOST_OF_WEIGHTS = 2**30  # of a checkpoint; ours have 110,000
@@ -149,7 +149,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path} can't be read: it uses YAML aliases")
         content = yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} can't be read: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} can't be read: it holds no settings")
     return content

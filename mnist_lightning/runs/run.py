@@ -13,7 +13,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.commands import resume_command
-from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, reason
+from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, one_line, reason
 from mnist_lightning.runs.files import as_json, is_scratch, read_json, real, remove_scratch, write_atomically
 from mnist_lightning.runs.processes import DIRECTORY_VARIABLE, is_main_process
 from mnist_lightning.runs.provenance import describe_process, process_seconds
@@ -158,7 +158,7 @@ class Run:
             self.results["status"] = "interrupted"
         else:
             self.results["status"] = "diverged" if isinstance(error, DivergedError) else "failed"
-            self.results["error"] = " ".join(str(error).split()) or type(error).__name__
+            self.results["error"] = one_line(error) or type(error).__name__
         if isinstance(error, Interrupted):
             where = "Go on from its last checkpoint" if self.checkpoint else "No epoch was completed: begin it anew"
             error.args = (f"{error}. {where}: {resume_command(self.directory)}",)

@@ -11,6 +11,7 @@ from rich.progress import Progress as RichProgress
 
 from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.networks.layers import layer_table, logits_of
+from mnist_lightning.runs.errors import one_line
 from mnist_lightning.runs.run import log
 from mnist_lightning.terminal import console
 from mnist_lightning.terminal.epochs import shown
@@ -107,7 +108,7 @@ class Figures(Callback):
         try:
             self.draw(trainer, module)
         except Exception as error:  # the run has what it was made for
-            log.warning(f"some figures could not be drawn: {' '.join(str(error).split())[:300]}")
+            log.warning(f"some figures could not be drawn: {one_line(error, 300)}")
 
     def draw(self, trainer: Trainer, module: Any) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
