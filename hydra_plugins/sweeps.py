@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from annotated_types import Ge
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -39,7 +40,7 @@ class ProcessLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from mnist_lightning.sweeps import warm
 
-        check_count("hydra.launcher.jobs", self.jobs, least=1)
+        check_value("hydra.launcher.jobs", self.jobs, Annotated[int, Ge(1)])
         if not str(config.hydra.sweeper._target_).startswith(__name__):
             raise UsageError("hydra/sweeper: another sweeper needs another launcher too: hydra/launcher=basic")
         warm.begin()
@@ -226,7 +227,7 @@ class SearchSweeper(GridSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         for name, value in self.settings.items():
-            check_count(f"hydra.sweeper.{name}", value, least=name == "trials")
+            check_value(f"hydra.sweeper.{name}", value, Annotated[int, Ge(int(name == "trials"))])
         check_extra("search", "optuna>=5")
         from mnist_lightning.sweeps.jobs import run_side_by_side
         from mnist_lightning.sweeps.search import Search
@@ -259,13 +260,6 @@ class SearchSweeper(GridSweeper):
             if not config.data.val_size:
                 raise UsageError("data.val_size=0: a search compares by held-out images: data.val_size=5000")
         return config
-
-
-def check_count(setting: str, value: Any, least: int) -> None:
-    """Raise UsageError where a setting is no whole number, or a smaller one."""
-    from pydantic import Field
-
-    check_value(setting, value, Annotated[int, Field(ge=least)])
 
 
 def flags() -> list[str]:
