@@ -3,20 +3,18 @@
 import inspect
 from collections.abc import Collection
 from functools import partial
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from omegaconf import DictConfig
 
 from mnist_lightning.config.check import check_value, described, find_class, plain
 
-
-class Schedule(TypedDict, total=False):
-    """What Lightning takes beside a scheduler: when its step is made, and by which metric."""
-
-    interval: Literal["epoch", "step"]
-    frequency: Annotated[int, Ge(1)]
-    monitor: str
+OF_LIGHTNING = {  # what it takes beside a scheduler: when its step is made, and by which metric
+    "interval": Literal["epoch", "step"],
+    "frequency": Annotated[int, Ge(1)],
+    "monitor": str,
+}
 
 
 def schedule(node: DictConfig | None) -> "partial[Any] | None":
@@ -26,11 +24,11 @@ def schedule(node: DictConfig | None) -> "partial[Any] | None":
     """
     if node is None:
         return None
-    settings, kinds = plain(node), Schedule.__annotations__
+    settings = plain(node)
     takes: Collection[str] = ()
     if isinstance(settings, dict) and isinstance(target := settings.get("_target_"), str):
         takes = inspect.signature(find_class("scheduler", target, "scheduler")).parameters
-    of_lightning = {name: settings.pop(name) for name in kinds if name in settings and name not in takes}
+    given = {name: settings.pop(name) for name in OF_LIGHTNING if name in settings and name not in takes}
     factory = described("scheduler", settings)
-    factory.lightning = {n: check_value(f"scheduler.{n}", value, kinds[n]) for n, value in of_lightning.items()}
+    factory.lightning = {n: check_value(f"scheduler.{n}", value, OF_LIGHTNING[n]) for n, value in given.items()}
     return factory
