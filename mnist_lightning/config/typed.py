@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ def as_meant(arguments: Sequence[str]) -> list[str]:
     """
     words = [meant for word in arguments if (meant := word_as_meant(word))]
     words = again([from_here(word, before) for before, word in pairwise(["", *words])])
-    for group, name in files_named(words):
+    files = [match.groups() for word in words if (match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word))]
+    for group, name in files:
         check_file(group, name, words)
         is_shown = any(word.partition("=")[0] in SHOWING or word.startswith("hydra.mode=") for word in words)
         if group == "sweep" and not is_shown and not {"-m", "--multirun"} & {*words}:
@@ -113,13 +114,6 @@ def values_of(words: Sequence[str], options: Sequence[str]) -> list[str]:
     """Return the values of some options, "--option value" or "--option=value"."""
     after = [value for option, value in pairwise(words) if option in options]
     return [*after, *(word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word)]
-
-
-def files_named(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give the experiment and sweep files that were typed, by their groups."""
-    for word in words:
-        if match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word):
-            yield match[1], match[2]
 
 
 def check_file(group: str, name: str, words: Sequence[str]) -> None:
