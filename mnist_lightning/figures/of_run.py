@@ -101,17 +101,9 @@ def reliability(counts: NDArray[np.int64], confidence: Fractions, accuracy: Frac
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     width = 100 / len(counts)
     filled = counts > 0
-    middles = (np.arange(len(counts)) + 0.5) * width
+    middles, confidence = (np.arange(len(counts)) + 0.5) * width, 100 * confidence[filled]
     upper.bar(middles[filled], 100 * accuracy[filled], 0.9 * width, color=ACCENT, alpha=0.85, label="accuracy")
-    upper.plot(
-        100 * confidence[filled],
-        100 * confidence[filled],
-        "o",
-        color=INK,
-        markersize=4,
-        label="confidence",
-        clip_on=False,
-    )
+    upper.plot(confidence, confidence, "o", color=INK, markersize=4, label="confidence", clip_on=False)
     upper.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2)
     upper.legend(frameon=False, loc="upper left", labelcolor=INK)
     lower.bar(middles, counts, 0.9 * width, color=MUTED)
