@@ -157,7 +157,8 @@ class Sweep:
     def save(self) -> None:
         with self.shared_lock if self.is_shared else nullcontext():
             self.take_in()
-            self._write()
+            jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
+            self.seal.write(self.directory / SWEEP_FILE, as_json({"command": self.command, "jobs": jobs}))
 
     def take_in(self) -> None:
         """Take in what other processes know of a search that is shared."""
@@ -165,10 +166,6 @@ class Sweep:
             others = [job for job in Sweep.read(self.directory).jobs if job.directory not in self.own]
             own = [job for job in self.jobs if job.directory in self.own]
             self.jobs = sorted([*others, *own], key=lambda job: int(job.directory.name.partition("_")[0]))
-
-    def _write(self) -> None:
-        jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
-        self.seal.write(self.directory / SWEEP_FILE, as_json({"command": self.command, "jobs": jobs}))
 
     def check_answered(self, left: int, jobs: int) -> None:
         """Raise RunError where so many jobs are left without an answer."""
