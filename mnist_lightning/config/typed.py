@@ -17,6 +17,7 @@ from mnist_lightning.config.explain import composed, explained
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.run import CONFIG_FILE, read_results
+from mnist_lightning.sweeps.sweep import Sweep, is_sweep, quoted
 
 INSTEAD = {
     "hydra.run.dir": "a run's directory is output_dir=DIR, that of a sweep hydra.sweep.dir=DIR",
@@ -36,7 +37,7 @@ def as_meant(arguments: Sequence[str]) -> list[str]:
     Raises:
         UsageError: a setting of Hydra's own has another name here, or a file holds one that has no effect there.
     """
-    words = [meant for word in arguments if (meant := word_as_meant(word))]
+    words = [meant for word in command_line(arguments) if (meant := word_as_meant(word))]
     words = again([from_here(word, before) for before, word in pairwise(["", *words])])
     files = [match.groups() for word in words if (match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word))]
     for group, name in files:
@@ -53,6 +54,41 @@ def as_meant(arguments: Sequence[str]) -> list[str]:
     for word in options.overrides:
         words.remove(word)
     return [*options.overrides, *words]
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with names of directories that Hydra reads as such, and the sweep's own for resume=SWEEP.
+
+    The names are put in quotes, because those of a sweep hold , and =: Hydra would take
+    resume=runs/…/0_lr=0.1,seed=1 for a sweep over two values.
+    """
+    words, sweep = [], None
+    for word in arguments:
+        key, _, value = word.partition("=")
+        value = value.strip("'\"") if key == "resume" else value
+        if key in ("resume", "output_dir", "hydra.sweep.dir") and value and not value.startswith(("'", '"')):
+            value = str(Path(value).expanduser()) if value.startswith("~") else value  # the shell does not everywhere
+            word = f"{key}={quoted(value)}"
+        if key == "resume" and is_sweep(value):
+            sweep = value
+        words.append(word)
+    if sweep is None:
+        return words
+    beside = [word for word in words if not word.startswith("resume=") and word not in ("-m", "--multirun")]
+    return typed_again(sweep, beside)
+
+
+def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
+    """Return the arguments that the sweep in `place` was started with, on the same directory, and `further` ones."""
+    for word in further:
+        if not word.startswith(("hydra.launcher.", "hydra.sweeper.", "trust=")):
+            raise UsageError(
+                f"{word}: a resumed sweep stays the same; only hydra.launcher.* and, in a search, hydra.sweeper.trials "
+                f"can be changed. To add jobs, type the sweep's command with hydra.sweep.dir={place}"
+            )
+    sweep = Sweep.open(place, is_trusted="trust=true" in further)
+    kept = [word for word in sweep.command[1:] if not word.startswith(("resume=", "hydra.sweep.dir=", "trust="))]
+    return [*kept, f"resume={quoted(str(place))}", *further]
 
 
 def word_as_meant(word: str) -> str | None:
