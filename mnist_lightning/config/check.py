@@ -107,8 +107,8 @@ def described(path: str, node: Any, **further: Any) -> Any:
     group = path if path in KINDS else path.partition(".")[0]
     factory = find_class(path, settings["_target_"], group)
     arguments = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
-    taken = {name: further[name] for name in inspect.signature(factory).parameters if name in further}
-    taken = {name: value for name, value in taken.items() if name not in arguments}
+    parameters = inspect.signature(factory).parameters
+    taken = {name: value for name, value in further.items() if name in parameters and name not in arguments}
     given = GIVEN.get(group, ())
     return partial(factory, **check_arguments(path, factory, arguments, given, has=taken), **taken)
 
