@@ -24,7 +24,7 @@ INSTEAD = {
     "hydra.sweep.subdir": "the directories of jobs are named by their number and what is varied; hydra.sweep.dir=DIR",
 }
 SHOWING = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion")
-PLACES = ("--config-dir", "--config-path", "-cd", "-cp")
+CONFIG_OPTIONS = ("--config-dir", "--config-path", "-cd", "-cp")
 
 
 def as_meant(arguments: Sequence[str]) -> list[str]:
@@ -121,7 +121,7 @@ def again(words: Sequence[str]) -> list[str]:
         UsageError: it would no longer be the experiment that it was, because files of conf/ have changed.
     """
     given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("again=")]
-    for place in (word for word in values_of(words, PLACES) if (Path(word) / CONFIG_FILE).exists()):
+    for place in (word for word in values_of(words, CONFIG_OPTIONS) if (Path(word) / CONFIG_FILE).exists()):
         if (Path(place) / "results.json").exists():
             raise UsageError(f"{place}: is a run. To run it again: python train.py again={place}")
     if not given:
@@ -132,7 +132,7 @@ def again(words: Sequence[str]) -> list[str]:
     own = ("output_dir=", "resume=", "trust=", "hydra.", "-")
     kept = [word for word in recorded if not word.startswith(own)]
     flags = [word for word in recorded if word.startswith("--config-")]
-    searched = ", ".join(f"file://{Path(folder).absolute()}" for folder in values_of(flags, PLACES))
+    searched = ", ".join(f"file://{Path(folder).absolute()}" for folder in values_of(flags, CONFIG_OPTIONS))
     overrides = [*([f"hydra.searchpath=[{searched}]"] if searched else []), *kept, f"output_dir={str(directory)!r}"]
     with explained(kept):
         now = flat(composed(*overrides))
@@ -154,7 +154,7 @@ def values_of(words: Sequence[str], options: Sequence[str]) -> list[str]:
 
 def check_file(group: str, name: str, words: Sequence[str]) -> None:
     """Raise UsageError where a file of conf/experiment or conf/sweep sets what is only obeyed on the command line."""
-    folders = [CONFIG_FOLDER, *map(Path, values_of(words, PLACES))]
+    folders = [CONFIG_FOLDER, *map(Path, values_of(words, CONFIG_OPTIONS))]
     file = next((one for folder in folders if (one := folder / group / f"{name}.yaml").is_file()), None)
     try:
         settings: Any = yaml.safe_load(file.read_text("utf-8")) if file else None

@@ -204,12 +204,12 @@ def as_mapping(overrides: Sequence[str]) -> dict[str, str]:
 def job_name(number: int, varied: Mapping[str, str]) -> str:
     """Return a name like 3_lr=0.03,seed=1 that every file system takes, whatever the values are."""
     names = short_names(varied)
-    text = ",".join(f"{plain(names[key])}={plain(value)}" for key, value in varied.items())
+    text = ",".join(f"{in_a_path(names[key])}={in_a_path(value)}" for key, value in varied.items())
     whole = f"{number}_{text}" if text else str(number)
     return whole.encode()[:NAME_BYTES].decode(errors="ignore").rstrip("-.,")
 
 
-def plain(value: str) -> str:
+def in_a_path(value: str) -> str:
     """Return `value` with letters, digits and . _ + - alone; what stands between them becomes one -."""
     characters = [c if c.isalnum() or c in "._+" else "-" for c in unicodedata.normalize("NFC", value)]
     minus = "-" if re.match(r"-\d", value) else ""
