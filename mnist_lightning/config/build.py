@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, find_class, plain, shown
+from mnist_lightning.config.check import check_top_level, check_value, described, find_class, plain, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
 from mnist_lightning.config.trial import sets_a_rate, takes_a_step, takes_the_images, trains
 from mnist_lightning.runs.commands import from_checkout
@@ -105,9 +105,9 @@ def network(node: DictConfig, source: Any, freeze: Sequence[str] = (), device: s
     from mnist_lightning.training import transfer
 
     height, width = source.shape[1:]
-    of_the_data = (len(source.classes), source.shape[0], height if height == width else (height, width))
-    trial = partial(takes_the_images, shape=source.shape, classes=len(source.classes), device=device)
-    factory = described("model", node, **dict(zip(OF_THE_DATA, of_the_data, strict=True)))
+    size, classes = height if height == width else (height, width), len(source.classes)
+    trial = partial(takes_the_images, shape=source.shape, classes=classes, device=device)
+    factory = described("model", node, classes=classes, channels_in=source.shape[0], image_size=size)
     made = call("model", factory, trial)
     transfer.freeze(made, freeze)
     return made

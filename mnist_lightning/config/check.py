@@ -42,7 +42,6 @@ GIVEN = {  # what is handed over here, and stands in no file
     "scheduler": ("optimizer", "total_steps"),
     "trainer": ("logger", "callbacks", "plugins"),
 }
-OF_THE_DATA = ("classes", "channels_in", "image_size")  # a network that takes these is given them
 NONE = {"scheduler": "constant", "callbacks": "none", "logger": "none"}  # the option that leaves a group empty
 WORDS = {  # for pydantic's kinds of errors, with their context; what it says of others is clear enough
     "int_type": "a whole number",
