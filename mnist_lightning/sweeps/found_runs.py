@@ -11,7 +11,7 @@ from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.experiment import experiment, fingerprint, is_class, short_names, varied
 from mnist_lightning.runs.files import read_settings, real
-from mnist_lightning.runs.run import CONFIG_FILE, is_in_use, read_results
+from mnist_lightning.runs.run import CONFIG_FILE, directory_of, is_in_use, read_results
 from mnist_lightning.sweeps.sweep import SWEEP_FILE, Job, Sweep
 
 if TYPE_CHECKING:  # pandas takes a third of a second: it is imported once there is something to show
@@ -58,7 +58,7 @@ def load_runs(*places: str | Path) -> "pd.DataFrame":
 
 def find(places: Iterable[Path]) -> FoundRuns:
     """Read all runs below `places`, also behind links; what can't be read is skipped, and what was only tried."""
-    places = [place.parent.parent if place.suffix == ".ckpt" else place for place in places]
+    places = [directory_of(place) for place in places]
     seen: set[Path] = set()
     jobs: dict[Path, Job] = {}
     read: dict[Path, tuple[dict[str, Any], dict[str, Any]]] = {}
