@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
@@ -25,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_lightning.config import build, compose
 from mnist_lightning.config.check import check_value, flat
-from mnist_lightning.config.explain import explained
+from mnist_lightning.config.explain import config_options, explained
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.sweeps.sweep import Sweep, is_search, is_sweep
 from mnist_lightning.terminal.command import check_extra
@@ -50,7 +49,7 @@ class ProcessLauncher(Launcher):
         from mnist_lightning.sweeps.jobs import run_side_by_side
 
         jobs = [(self.directory(list(overrides)), list(overrides)) for overrides in job_overrides]
-        run_side_by_side(jobs, self.jobs, total=len(jobs), flags=flags())
+        run_side_by_side(jobs, self.jobs, total=len(jobs), flags=config_options(sys.argv[1:]))
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
 
     def directory(self, overrides: list[str]) -> Path:
@@ -246,7 +245,8 @@ class SearchSweeper(GridSweeper):
             epochs = config.trainer.max_epochs or -1
             search = Search(sweep, space, fixed, epochs, metric=self.metric, storage=self.storage, **self.settings)
             console.say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
-            run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
+            flags = config_options(sys.argv[1:])
+            run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags, watcher=search)
             self.show(sweep)
             sweep.check_answered(len(search.open_trials), len(sweep.jobs))
 
@@ -260,13 +260,6 @@ class SearchSweeper(GridSweeper):
             if not config.data.val_size:
                 raise UsageError("data.val_size=0: a search compares by held-out images: data.val_size=5000")
         return config
-
-
-def flags() -> list[str]:
-    """Return the options of this command line that a job needs too: where its configuration is."""
-    given = get_args_parser().parse_known_args(sys.argv[1:])[0]
-    options = {"--config-path": given.config_path, "--config-name": given.config_name, "--config-dir": given.config_dir}
-    return [f"{option}={value}" for option, value in options.items() if value]
 
 
 def distribution(override: Override) -> Any:

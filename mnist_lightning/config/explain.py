@@ -26,10 +26,25 @@ OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "h
 OF_FLAGS = r"flags? |can be specified|does not exist!|subcommand|completion plugin"  # Hydra's ValueErrors about them
 
 
-def composed(*overrides: str) -> DictConfig:
-    """Return the configuration that Hydra composes from conf/ and some overrides."""
+def config_options(words: Sequence[str]) -> list[str]:
+    """Return the options of a command line that say where its configuration is: ["--config-dir=own"]."""
+    given = get_args_parser().parse_known_args([*words])[0]
+    options = {"--config-path": given.config_path, "--config-name": given.config_name, "--config-dir": given.config_dir}
+    return [f"{option}={value}" for option, value in options.items() if value]
+
+
+def config_folders(words: Sequence[str]) -> list[Path]:
+    """Return the folders in which a command line says that there are files of configurations, beside conf/."""
+    named = (option.partition("=") for option in config_options(words))
+    return [Path(folder) for option, _, folder in named if option != "--config-name"]
+
+
+def composed(*overrides: str, folders: Sequence[Path] = ()) -> DictConfig:
+    """Return the configuration that Hydra composes from conf/, further folders and some overrides."""
+    places = ", ".join(f"file://{folder.absolute()}" for folder in folders)
+    searched = [f"hydra.searchpath=[{places}]"] if places else []
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        return compose("config", overrides=[*overrides])
+        return compose("config", overrides=[*searched, *overrides])
 
 
 @contextmanager
@@ -136,13 +151,10 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
 def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return the class that was chosen for `group`, and the names of its settings; for "" all names there are."""
     chosen = [word for word in words if re.fullmatch(r"[a-z_/]+=[\w/.-]+", word) and not word.startswith("resume=")]
-    options = get_args_parser().parse_known_args(list(words))[0]
-    folder = Path(options.config_dir).absolute() if options.config_dir else None
     GlobalHydra.instance().clear()
     for attempt in (chosen, []):  # the word that was wrong may be one of those
-        searched = [f"hydra.searchpath=[file://{folder}]"] if folder else []
         try:
-            config = composed(*searched, *attempt)
+            config = composed(*attempt, folders=config_folders(words))
             break
         except (HydraException, OmegaConfBaseException):
             continue

@@ -13,7 +13,7 @@ from hydra._internal.utils import get_args_parser
 
 from mnist_lightning.config.check import CONFIG_FOLDER, KINDS, NONE, flat, shown
 from mnist_lightning.config.compose import CHANGEABLE, read
-from mnist_lightning.config.explain import composed, explained
+from mnist_lightning.config.explain import composed, config_folders, config_options, explained
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.run import CONFIG_FILE, read_results
@@ -24,7 +24,6 @@ INSTEAD = {
     "hydra.sweep.subdir": "the directories of jobs are named by their number and what is varied; hydra.sweep.dir=DIR",
 }
 SHOWING = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion")
-CONFIG_OPTIONS = ("--config-dir", "--config-path", "-cd", "-cp")
 
 
 def as_meant(arguments: Sequence[str]) -> list[str]:
@@ -121,21 +120,19 @@ def again(words: Sequence[str]) -> list[str]:
         UsageError: it would no longer be the experiment that it was, because files of conf/ have changed.
     """
     given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("again=")]
-    for place in (word for word in values_of(words, CONFIG_OPTIONS) if (Path(word) / CONFIG_FILE).exists()):
-        if (Path(place) / "results.json").exists():
+    for place in config_folders(words):
+        if all((place / name).exists() for name in (CONFIG_FILE, "results.json")):
             raise UsageError(f"{place}: is a run. To run it again: python train.py again={place}")
     if not given:
         return [*words]
     directory = Path(given[-1]).expanduser()
     before = flat(read(directory))
     recorded = [str(word) for word in read_results(directory)["command"][2:]]
-    own = ("output_dir=", "resume=", "trust=", "hydra.", "-")
-    kept = [word for word in recorded if not word.startswith(own)]
-    flags = [word for word in recorded if word.startswith("--config-")]
-    searched = ", ".join(f"file://{Path(folder).absolute()}" for folder in values_of(flags, CONFIG_OPTIONS))
-    overrides = [*([f"hydra.searchpath=[{searched}]"] if searched else []), *kept, f"output_dir={str(directory)!r}"]
+    own = ("output_dir=", "resume=", "trust=", "hydra.")
+    typed = get_args_parser().parse_known_intermixed_args(recorded)[0].overrides
+    kept = [word for word in typed if not word.startswith(own)]
     with explained(kept):
-        now = flat(composed(*overrides))
+        now = flat(composed(*kept, f"output_dir={str(directory)!r}", folders=config_folders(recorded)))
     for key in sorted({*before, *now} - {"resume", "trust", "output_dir"}):
         if before.get(key) == now.get(key):
             continue
@@ -143,18 +140,12 @@ def again(words: Sequence[str]) -> list[str]:
             changed = f"{key}={shown(now.get(key))}: {directory} was made with {shown(before.get(key))}"
             raise UsageError(f"{changed}, and files of conf/ have changed since. See {directory / CONFIG_FILE}")
         kept.append(f"{key}={json.dumps(before.get(key))}")  # it was resumed with that
-    return [*flags, *kept, *(word for word in words if not word.startswith("again="))]
-
-
-def values_of(words: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Return the values of some options, "--option value" or "--option=value"."""
-    after = [value for option, value in pairwise(words) if option in options]
-    return [*after, *(word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word)]
+    return [*config_options(recorded), *kept, *(word for word in words if not word.startswith("again="))]
 
 
 def check_file(group: str, name: str, words: Sequence[str]) -> None:
     """Raise UsageError where a file of conf/experiment or conf/sweep sets what is only obeyed on the command line."""
-    folders = [CONFIG_FOLDER, *map(Path, values_of(words, CONFIG_OPTIONS))]
+    folders = [CONFIG_FOLDER, *config_folders(words)]
     file = next((one for folder in folders if (one := folder / group / f"{name}.yaml").is_file()), None)
     try:
         settings: Any = yaml.safe_load(file.read_text("utf-8")) if file else None
