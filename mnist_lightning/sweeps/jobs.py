@@ -44,15 +44,15 @@ class Process:
         self.started = time.perf_counter()
         self.is_told_to_stop = False
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the job, to all processes of a multi-device one."""
-        self.is_told_to_stop |= number == signal.SIGTERM
+    def stop(self) -> None:
+        """Tell the job, all processes of a multi-device one, to save what it needs to go on, and to end."""
+        self.is_told_to_stop = True
         with suppress(ProcessLookupError):
             try:
-                os.killpg(self.process.pid, number)
+                os.killpg(self.process.pid, signal.SIGTERM)
             except ProcessLookupError:  # it has ended, or begins and has no session of its own yet
                 if self.process.poll() is None:
-                    os.kill(self.process.pid, number)
+                    os.kill(self.process.pid, signal.SIGTERM)
 
     def close(self) -> dict[str, Any]:
         """Return the results of the job that has ended, or is ended here, and record what only this process knows.
@@ -142,7 +142,7 @@ def look(running: Iterable[Process], board: Board, watcher: "Search | None") -> 
     for one in running:
         results = peek(one.directory)
         if results and watcher and watcher.gives_up(one.directory, results):
-            one.send(signal.SIGTERM)
+            one.stop()
         board.show(one.directory.name, read_end(one.output_file, most=2000), results)
     board.refresh()
 
@@ -152,7 +152,7 @@ def stop(running: Sequence[Process]) -> None:
     if running:
         say("stopping, after saving what is needed to resume …")
     for one in running:
-        one.send(signal.SIGTERM)
+        one.stop()
     deadline = time.monotonic() + PATIENCE_SECONDS
     for one in running:
         with suppress(subprocess.TimeoutExpired):

@@ -624,7 +624,7 @@ def test_a_job_that_was_told_to_stop_has_not_failed(
     monkeypatch.setattr(jobs.warm, "start", lambda words, env, output, name: output.write(b"terminated\n") and ended)
     job = jobs.Process(tmp_path / "0_seed=0", [], slot=0, slots=1)
     if is_told:
-        job.send(signal.SIGTERM)
+        job.stop()
     assert job.close()["status"] == status
     assert job.directory.exists() != is_told
 
