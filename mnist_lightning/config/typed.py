@@ -23,7 +23,7 @@ INSTEAD = {
     "hydra.run.dir": "a run's directory is output_dir=DIR, that of a sweep hydra.sweep.dir=DIR",
     "hydra.sweep.subdir": "the directories of jobs are named by their number and what is varied; hydra.sweep.dir=DIR",
 }
-SHOWING = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion")
+SHOWING = ("cfg", "info", "help", "hydra_help", "shell_completion")  # Hydra's options with which nothing is run
 
 
 def as_meant(arguments: Sequence[str]) -> list[str]:
@@ -41,11 +41,13 @@ def as_meant(arguments: Sequence[str]) -> list[str]:
     files = [match.groups() for word in words if (match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word))]
     for group, name in files:
         check_file(group, name, words)
-        is_shown = any(word.partition("=")[0] in SHOWING or word.startswith("hydra.mode=") for word in words)
-        if group == "sweep" and not is_shown and not {"-m", "--multirun"} & {*words}:
-            words.append("--multirun")
     parser = get_args_parser()
-    if not parser.parse_known_args(words)[1]:
+    options, between = parser.parse_known_args(words)
+    has_mode = options.multirun or any(word.startswith("hydra.mode=") for word in words)
+    is_sweep_named = any(group == "sweep" for group, _ in files)
+    if is_sweep_named and not has_mode and not any(getattr(options, name) for name in SHOWING):
+        words.append("--multirun")
+    if not between:
         return words
     options, unknown = parser.parse_known_intermixed_args(words)
     if unknown:
