@@ -114,14 +114,15 @@ class ImageDataModule(LightningDataModule):
         if self.batch_size % devices:
             raise UsageError(f"data.batch_size={self.batch_size} can't be divided among {devices} devices")
         device = self.splits["train"].tensors[0].device
-        kind = RepeatedBatches if getattr(self.trainer, "overfit_batches", 0) else ShuffledBatches
+        kind = RepeatedBatches if self._overfits else ShuffledBatches
         order = kind(self.size("train"), self.batch_size, self.seed, rank, devices, device, self.resumed_at)
         return BatchLoader(self.splits["train"], batch_size=None, sampler=order)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each of `evaluation_stages`: they are all evaluated after every epoch."""
         splits = [self.splits[stage] for stage in self.evaluation_stages]
-        orders = [sequential_batches(len(split), self.test_batch_size, *self._place) for split in splits]
+        batches = [sequential_batches(len(split), self.test_batch_size, *self._place) for split in splits]
+        orders: list[Any] = [FixedBatches(of) if self._overfits else of for of in batches]
         return [BatchLoader(split, batch_size=None, sampler=order) for split, order in zip(splits, orders, strict=True)]
 
     test_dataloader = val_dataloader
@@ -137,6 +138,10 @@ class ImageDataModule(LightningDataModule):
     def _place(self) -> tuple[int, int]:
         """Which device this process is, of how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    @property
+    def _overfits(self) -> bool:
+        return bool(getattr(self.trainer, "overfit_batches", 0))
 
     @property
     def evaluation_stages(self) -> list[str]:
@@ -211,10 +216,10 @@ class RepeatedBatches(ShuffledBatches, SequentialSampler):  # type: ignore[misc]
 
 
 class FixedBatches(list[slice], SequentialSampler):  # type: ignore[misc]
-    """A list of batches, which trainer.overfit_batches leaves as it is too."""
+    """The same batches every time, for trainer.overfit_batches alone: on several devices Lightning may divide it."""
 
 
-def sequential_batches(images: int, batch_size: int, rank: int = 0, devices: int = 1) -> FixedBatches:
+def sequential_batches(images: int, batch_size: int, rank: int = 0, devices: int = 1) -> list[slice]:
     """Return each image exactly once, in order, as one slice per batch; every device takes a contiguous part."""
     start, stop = (images * place // devices for place in (rank, rank + 1))
-    return FixedBatches(slice(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size))
+    return [slice(first, min(first + batch_size, stop)) for first in range(start, stop, batch_size)]
