@@ -21,7 +21,6 @@ from mnist_lightning.config.explain import explained
 from mnist_lightning.config.typed import as_meant
 from mnist_lightning.runs.processes import check_directory_is_shared
 from mnist_lightning.runs.run import Run, check_free, log
-from mnist_lightning.sweeps.command_line import command_line
 from mnist_lightning.terminal.command import answered, show
 
 
@@ -87,6 +86,6 @@ def train(config: DictConfig, run: Run) -> None:
 if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what is wrong with a configuration instead of printing it
     with answered():
-        sys.argv[1:] = as_meant(command_line(sys.argv[1:]))
+        sys.argv[1:] = as_meant(sys.argv[1:])
         with explained():
             main()

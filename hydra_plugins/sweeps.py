@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from annotated_types import Ge
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
@@ -23,10 +23,9 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mnist_lightning.config import build, compose
-from mnist_lightning.config.check import check_value
-from mnist_lightning.config.explain import explained
+from mnist_lightning.config.check import check_value, flat
+from mnist_lightning.config.explain import config_options, explained
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.sweeps.sweep import Sweep, is_search, is_sweep
 from mnist_lightning.terminal.command import check_extra
 
@@ -40,7 +39,7 @@ class ProcessLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from mnist_lightning.sweeps import warm
 
-        check_count("hydra.launcher.jobs", self.jobs, least=1)
+        check_value("hydra.launcher.jobs", self.jobs, Annotated[int, Ge(1)])
         if not str(config.hydra.sweeper._target_).startswith(__name__):
             raise UsageError("hydra/sweeper: another sweeper needs another launcher too: hydra/launcher=basic")
         warm.begin()
@@ -50,7 +49,7 @@ class ProcessLauncher(Launcher):
         from mnist_lightning.sweeps.jobs import run_side_by_side
 
         jobs = [(self.directory(list(overrides)), list(overrides)) for overrides in job_overrides]
-        run_side_by_side(jobs, self.jobs, total=len(jobs), flags=flags())
+        run_side_by_side(jobs, self.jobs, total=len(jobs), flags=config_options(sys.argv[1:]))
         return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
 
     def directory(self, overrides: list[str]) -> Path:
@@ -72,7 +71,7 @@ class GridSweeper(Sweeper):
     def __init__(self, params: Mapping[str, Any] | None = None, metric: str = "accuracy") -> None:
         self.params, self.metric = dict(params or {}), metric
         for group in [key for key, value in self.params.items() if key.isidentifier() and isinstance(value, Mapping)]:
-            settings = flatten(OmegaConf.to_container(OmegaConf.create(self.params.pop(group))))
+            settings = flat(OmegaConf.create(self.params.pop(group)), resolve=False)
             self.params |= {f"{group}.{name}": value for name, value in settings.items()}
         self.composed: dict[tuple, DictConfig] = {}
 
@@ -137,9 +136,9 @@ class GridSweeper(Sweeper):
         """
         group, _, name = key.partition(".")
         chosen = self.config.get(group)
-        if not name or not isinstance(chosen, DictConfig) or name in flatten(OmegaConf.to_container(chosen)):
+        if not name or not isinstance(chosen, DictConfig) or name in flat(chosen, resolve=False):
             return True
-        return key not in flatten(OmegaConf.to_container(self.load([])))
+        return key not in flat(self.load([]), resolve=False)
 
     def compose(self, job: Sequence[str]) -> DictConfig:
         """Return the checked configuration of a job, so that a mistake stops the sweep before it begins.
@@ -163,7 +162,7 @@ class GridSweeper(Sweeper):
 
     def check_file(self, name: str) -> None:
         """Raise UsageError where the file of a sweep holds settings beside its params: they would reach no job."""
-        with_file, without = (flatten(OmegaConf.to_container(self.load(words))) for words in ([f"sweep={name}"], []))
+        with_file, without = (flat(self.load(words), resolve=False) for words in ([f"sweep={name}"], []))
         for key, value in with_file.items():
             if key not in without or without[key] != value:
                 instead = "Settings of the jobs belong in hydra.sweeper.params"
@@ -227,7 +226,7 @@ class SearchSweeper(GridSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         for name, value in self.settings.items():
-            check_count(f"hydra.sweeper.{name}", value, least=name == "trials")
+            check_value(f"hydra.sweeper.{name}", value, Annotated[int, Ge(int(name == "trials"))])
         check_extra("search", "optuna>=5")
         from mnist_lightning.sweeps.jobs import run_side_by_side
         from mnist_lightning.sweeps.search import Search
@@ -243,17 +242,11 @@ class SearchSweeper(GridSweeper):
             raise UsageError("hydra/launcher: a search watches its jobs, which only hydra/launcher=process can do")
         config = self.compose_ends(space, fixed)
         with self.open(place, config.name) as sweep:
-            search = Search(
-                sweep,
-                space,
-                fixed,
-                config.trainer.max_epochs or -1,
-                metric=self.metric,
-                storage=self.storage,
-                **self.settings,
-            )
+            epochs = config.trainer.max_epochs or -1
+            search = Search(sweep, space, fixed, epochs, metric=self.metric, storage=self.storage, **self.settings)
             console.say(f"{sweep.directory}: {search.left} of {self.settings['trials']} trials to do")
-            run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags(), watcher=search)
+            flags = config_options(sys.argv[1:])
+            run_side_by_side(search.jobs(), launcher.jobs, total=search.left, flags=flags, watcher=search)
             self.show(sweep)
             sweep.check_answered(len(search.open_trials), len(sweep.jobs))
 
@@ -267,20 +260,6 @@ class SearchSweeper(GridSweeper):
             if not config.data.val_size:
                 raise UsageError("data.val_size=0: a search compares by held-out images: data.val_size=5000")
         return config
-
-
-def check_count(setting: str, value: Any, least: int) -> None:
-    """Raise UsageError where a setting is no whole number, or a smaller one."""
-    from pydantic import Field
-
-    check_value(setting, value, Annotated[int, Field(ge=least)])
-
-
-def flags() -> list[str]:
-    """Return the options of this command line that a job needs too: where its configuration is."""
-    given = get_args_parser().parse_known_args(sys.argv[1:])[0]
-    options = {"--config-path": given.config_path, "--config-name": given.config_name, "--config-dir": given.config_dir}
-    return [f"{option}={value}" for option, value in options.items() if value]
 
 
 def distribution(override: Override) -> Any:

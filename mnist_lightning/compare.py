@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +75,7 @@ def write(board: Leaderboard, directory: Path) -> list[str]:
     folder = directory if board.ranked.empty else folder_within(directory, "figures")  # refused first
     texts = {"leaderboard.csv": board.csv(), "leaderboard.md": board.markdown()}
     for name, text in texts.items():
-        write_atomically(directory / name, methodcaller("write", text.encode(errors="backslashreplace")))
+        write_atomically(directory / name, text.encode(errors="backslashreplace"))
     if board.ranked.empty:
         return list(texts)
     from mnist_lightning.figures import of_sweep

@@ -215,17 +215,8 @@ class RepeatedBatches(ShuffledBatches, SequentialSampler):  # type: ignore[misc]
         return self.seed, 0
 
 
-class FixedBatches(SequentialSampler):
-    """The same batches every time, for the evaluations of trainer.overfit_batches."""
-
-    def __init__(self, batches: list[slice]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
+class FixedBatches(list[slice], SequentialSampler):  # type: ignore[misc]
+    """The same batches every time, for trainer.overfit_batches alone: on several devices Lightning may divide it."""
 
 
 def sequential_batches(images: int, batch_size: int, rank: int = 0, devices: int = 1) -> list[slice]:

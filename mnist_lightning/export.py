@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.datasets.source import raw_shape
-from mnist_lightning.runs.errors import RunError
+from mnist_lightning.runs.errors import RunError, one_line
 from mnist_lightning.runs.files import folder_within
 from mnist_lightning.runs.run import LAST_CHECKPOINT
 from mnist_lightning.terminal.command import answered, check_extra, parser_for_run, show
@@ -92,7 +92,7 @@ def refused(path: Path) -> Iterator[None]:
         first: BaseException = error
         while first.__cause__ is not None:
             first = first.__cause__
-        reason = " ".join(str(first).split())[:300]
+        reason = one_line(first, 300)
         raise RunError(f"{path} can't be written: torch can't export this network: {reason}") from error
 
 

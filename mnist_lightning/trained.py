@@ -24,7 +24,6 @@ from mnist_lightning.networks.layers import normalize
 from mnist_lightning.pictures.picture_files import Picture, read_picture
 from mnist_lightning.pictures.prepare import PictureError, prepare
 from mnist_lightning.runs.errors import RunError, UsageError
-from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.files import MOST_OF_WEIGHTS
 from mnist_lightning.runs.run import CONFIG_FILE, directory_of
 from mnist_lightning.runs.seal import Seal
@@ -180,7 +179,7 @@ def load_run(path: str | Path) -> TrainedRun:
     """
     directory = directory_of(Path(path))
     config = compose.read(directory)
-    settings = flatten(check.plain(config))
+    settings = check.flat(config)
     for setting in ("name", "data.dataset"):
         check.check_name(settings.get(setting), setting)
     check.check_value("model", check.plain(config.get("model")), dict)

@@ -111,8 +111,9 @@ def test_a_job_has_its_threads_its_name_and_its_session(
     code = (
         "import os, torch; print(torch.get_num_threads(), os.getsid(0) == os.getpid(), open('/proc/self/comm').read())"
     )
+    (script := tmp_path / "job.py").write_text(code)
     with (tmp_path / "output").open("wb") as output:
-        job = warm.jobs.start(["-c", code], environment(OMP_NUM_THREADS="2"), output, name="2_experiment=long")
+        job = warm.jobs.start([str(script)], environment(OMP_NUM_THREADS="2"), output, name="2_experiment=long")
     assert job.wait(60) == 0
     said = (tmp_path / "output").read_text().split()
     assert said == ["2", "True", "2_experiment=lo" if can_fork else "python"]

@@ -32,6 +32,7 @@ from unittest.mock import patch
 
 from mnist_lightning.sweeps import warm as jobs
 
+AS_PYTHON = str(Path(__file__).with_name("as_python.py"))
 START_UP = ("OMP_", "MKL_", "OPENBLAS_", "LD_", "LANG", "LC_", "COLUMNS", "PYTHON", "MPL")
 Stream = int | IO[Any]
 
@@ -136,7 +137,8 @@ def start(
             own.append(mine)
             theirs.append(other)
             ends.callback(os.close, other)
-        program = jobs.Program(words, env, jobs.Streams(*theirs[1:]), cwd or Path.cwd(), limits)
+        script = [AS_PYTHON, str(cwd or Path.cwd()), json.dumps(limits or {}), *words]
+        program = jobs.Program(script, env, jobs.Streams(*theirs[1:]), name="python")
     return Process([sys.executable, *words], program, own[1], own[2])
 
 

@@ -6,26 +6,30 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_lightning.config import check
-from mnist_lightning.config.check import OF_THE_DATA, check_top_level, check_value, described, shown
+from mnist_lightning.config.check import check_top_level, check_value, described, find_class, plain, shown
 from mnist_lightning.config.monitors import METRICS, may_choose
-from mnist_lightning.config.schedule import schedule
 from mnist_lightning.config.trial import sets_a_rate, takes_a_step, takes_the_images, trains
 from mnist_lightning.runs.commands import from_checkout
-from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
+from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, one_line
 from mnist_lightning.runs.run import Run
 
 EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
 PLACES = ("root", "search")  # of data: where its source looks
+OF_SCHEDULES = {  # what Lightning takes beside a scheduler: when its step is made, and by which metric
+    "interval": Literal["epoch", "step"],
+    "frequency": Annotated[int, Ge(1)],
+    "monitor": str,
+}
 
 
 def everything(config: DictConfig, begins: bool = True) -> None:
@@ -70,7 +74,7 @@ def everything(config: DictConfig, begins: bool = True) -> None:
 
 def data(node: DictConfig) -> Any:
     """Make the data module with the source of its images."""
-    settings = check.plain(node)
+    settings = plain(node)
     factory = described("data", {name: value for name, value in settings.items() if name not in PLACES})
     factory.keywords["source"] = source(node)
     return call("data", factory)
@@ -78,7 +82,7 @@ def data(node: DictConfig) -> Any:
 
 def source(node: Any, folder: str | Path | None = None) -> Any:
     """Make the source of the images, which is given where to look: data.root and data.search, or only a folder."""
-    places = {name: from_checkout(check.plain(node[name])) for name in PLACES if name in node}
+    places = {name: from_checkout(plain(node[name])) for name in PLACES if name in node}
     if folder and places:
         places = {name: str(folder) if name == "root" else [] for name in places}
     if (factory := described("data.source", node.get("source"), **places)) is None:
@@ -101,9 +105,9 @@ def network(node: DictConfig, source: Any, freeze: Sequence[str] = (), device: s
     from mnist_lightning.training import transfer
 
     height, width = source.shape[1:]
-    of_the_data = (len(source.classes), source.shape[0], height if height == width else (height, width))
-    trial = partial(takes_the_images, shape=source.shape, classes=len(source.classes), device=device)
-    factory = described("model", node, **dict(zip(OF_THE_DATA, of_the_data, strict=True)))
+    size, classes = height if height == width else (height, width), len(source.classes)
+    trial = partial(takes_the_images, shape=source.shape, classes=classes, device=device)
+    factory = described("model", node, classes=classes, channels_in=source.shape[0], image_size=size)
     made = call("model", factory, trial)
     transfer.freeze(made, freeze)
     return made
@@ -114,6 +118,23 @@ def module(config: DictConfig, network: Any, source: Any, trial: Callable[[Any],
     optimizer, scheduler = described("optimizer", config.optimizer), schedule(config.scheduler)
     parts = {"network": network, "optimizer": optimizer, "scheduler": scheduler, "classes": len(source.classes)}
     return make("module", config.module, trial, **parts)
+
+
+def schedule(node: DictConfig | None) -> "partial[Any] | None":
+    """Return the class of a scheduler with its settings; in its attribute `lightning`, those that Lightning has for it.
+
+    They are interval, frequency and monitor, as in what configure_optimizers of a LightningModule returns.
+    """
+    if node is None:
+        return None
+    settings = plain(node)
+    takes: Collection[str] = ()
+    if isinstance(settings, dict) and isinstance(target := settings.get("_target_"), str):
+        takes = inspect.signature(find_class("scheduler", target, "scheduler")).parameters
+    given = {name: settings.pop(name) for name in OF_SCHEDULES if name in settings and name not in takes}
+    factory = described("scheduler", settings)
+    factory.lightning = {n: check_value(f"scheduler.{n}", value, OF_SCHEDULES[n]) for n, value in given.items()}
+    return factory
 
 
 def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
@@ -145,7 +166,7 @@ def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None 
         try:
             return attempt(factory.keywords)
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             if isinstance(error, ImportError) and (extra := EXTRAS.get(factory.func.__name__)):
                 raise UsageError(f"{path}: is not installed: {extra}") from error
         if reason.partition("=")[0] in factory.keywords:  # it names the setting itself
@@ -179,7 +200,7 @@ def refusals_of_lightning(run: Run) -> Iterator[None]:
         if not by_callback and not files[-1].startswith(home):
             raise  # a fault of the network, say
         kind = RunError if run.is_under_way else UsageError
-        raise kind(" ".join(str(error).split()) or f"{type(error).__name__} in {files[-1]}") from error
+        raise kind(one_line(error) or f"{type(error).__name__} in {files[-1]}") from error
 
 
 @contextmanager
@@ -241,12 +262,10 @@ def trainer(config: DictConfig, *first: Any) -> Any:
 
 def check_trainer(trainer: DictConfig) -> None:
     """Raise UsageError for what the Trainer takes and does not work here, or never ends."""
-    from pydantic import Field
-
     for name, values in {
-        "max_epochs": Annotated[int, Field(ge=-1)] | None,
-        "log_every_n_steps": Annotated[int, Field(ge=1)],
-        "accumulate_grad_batches": Annotated[int, Field(ge=1)],
+        "max_epochs": Annotated[int, Ge(-1)] | None,
+        "log_every_n_steps": Annotated[int, Ge(1)],
+        "accumulate_grad_batches": Annotated[int, Ge(1)],
         "use_distributed_sampler": Literal[False],  # the data module divides the images itself
     }.items():
         check_value(f"trainer.{name}", trainer.get(name), values)

@@ -21,7 +21,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.runs.commands import PROJECT
-from mnist_lightning.runs.errors import UsageError, printable
+from mnist_lightning.runs.errors import UsageError, one_line, printable
+from mnist_lightning.runs.experiment import flatten
 
 CONFIG_FOLDER = PROJECT / "conf"
 KINDS = {  # what the objects of a group are, and where their classes stand beside those of this package
@@ -41,7 +42,6 @@ GIVEN = {  # what is handed over here, and stands in no file
     "scheduler": ("optimizer", "total_steps"),
     "trainer": ("logger", "callbacks", "plugins"),
 }
-OF_THE_DATA = ("classes", "channels_in", "image_size")  # a network that takes these is given them
 NONE = {"scheduler": "constant", "callbacks": "none", "logger": "none"}  # the option that leaves a group empty
 WORDS = {  # for pydantic's kinds of errors, with their context; what it says of others is clear enough
     "int_type": "a whole number",
@@ -106,8 +106,8 @@ def described(path: str, node: Any, **further: Any) -> Any:
     group = path if path in KINDS else path.partition(".")[0]
     factory = find_class(path, settings["_target_"], group)
     arguments = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
-    taken = {name: further[name] for name in inspect.signature(factory).parameters if name in further}
-    taken = {name: value for name, value in taken.items() if name not in arguments}
+    parameters = inspect.signature(factory).parameters
+    taken = {name: value for name, value in further.items() if name in parameters and name not in arguments}
     given = GIVEN.get(group, ())
     return partial(factory, **check_arguments(path, factory, arguments, given, has=taken), **taken)
 
@@ -126,7 +126,7 @@ def find_class(path: str, target: str, group: str) -> type:
     try:
         found, kind = resolve_name(target), resolve_name(kind_name)
     except Exception as error:  # of any kind, where a module can't be imported
-        raise UsageError(f"{said}: there is no such class: {' '.join(str(error).split())[:200]}") from error
+        raise UsageError(f"{said}: there is no such class: {one_line(error, 200)}") from error
     if not (isinstance(found, type) and issubclass(found, kind) and f"{found.__module__}.".startswith(packages)):
         raise UsageError(f"{said}: {must_be}, and a {kind.__name__}")
     return found
@@ -148,6 +148,11 @@ def own_packages() -> tuple[str, ...]:
 def plain(node: Any) -> Any:
     """Return a part of a configuration as plain values."""
     return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
+
+
+def flat(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
+    """Return the settings of a configuration by their names on the command line: {"optimizer.lr": 0.01, …}."""
+    return flatten(OmegaConf.to_container(config, resolve=resolve))
 
 
 def check_arguments(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,11 +13,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.check import CONFIG_FOLDER, shown, unknown
-from mnist_lightning.config.explain import explained
+from mnist_lightning.config.check import CONFIG_FOLDER, flat, shown, unknown
+from mnist_lightning.config.explain import composed, explained
 from mnist_lightning.runs.earlier import in_todays_words
-from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.experiment import flatten
+from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.files import read_settings
 from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun
 from mnist_lightning.terminal.command import wrapped
@@ -56,7 +54,7 @@ def the_same(config: DictConfig, run: Run) -> DictConfig:
     """
     before = read(run.directory)
     config.output_dir, config.resume, config.trust = before.output_dir, None, False
-    typed, begun = (flatten(OmegaConf.to_container(one, resolve=True)) for one in (config, before))
+    typed, begun = flat(config), flat(before)
     for key in typed.keys() | begun.keys():
         if typed.get(key) != begun.get(key) and not f"{key}=".startswith((*CHANGEABLE, "trust=")):
             other = f"{run.directory} was started with {key}={shown(begun.get(key))}"
@@ -74,7 +72,7 @@ def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:
         if not change.lstrip("+").startswith(CHANGEABLE):
             allowed = "only trainer.*, data.root and data.search can be changed"
             raise UsageError(f"{change}: a resumed run stays the same experiment; {allowed}")
-    names = flatten(OmegaConf.to_container(config))
+    names = flat(config, resolve=False)
     with explained(changes):
         for override in OverridesParser.create().parse_overrides(changes):
             key, value = override.key_or_group, override.value()
@@ -107,7 +105,7 @@ def read(directory: Path) -> DictConfig:
         config.output_dir = str(directory)  # wherever it was moved to
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} can't be read: {one_line(error)}") from error
     OmegaConf.set_struct(config, True)
     return config
 
@@ -118,8 +116,7 @@ def own_data(label: str) -> DictConfig:
     for file in sorted((CONFIG_FOLDER / "data").glob("*.yaml")):
         node: Any = OmegaConf.load(file)
         if "defaults" in node:
-            with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-                node = compose("config", overrides=[f"data={file.stem}"]).data
+            node = composed(f"data={file.stem}").data
         there.setdefault(str(node.get("dataset")), node)
     if label not in there:
         raise UsageError(f"the run's data, {shown(label)}, is in no file of your conf/data: {', '.join(there)}")

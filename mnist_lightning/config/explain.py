@@ -11,12 +11,11 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.check import CONFIG_FOLDER, NONE, nearest, unknown
-from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.experiment import flatten
+from mnist_lightning.config.check import CONFIG_FOLDER, NONE, flat, nearest, unknown
+from mnist_lightning.runs.errors import UsageError, one_line
 
 EXTRAS = {  # further launchers of Hydra's own
     "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
@@ -25,6 +24,27 @@ EXTRAS = {  # further launchers of Hydra's own
 }
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 OF_FLAGS = r"flags? |can be specified|does not exist!|subcommand|completion plugin"  # Hydra's ValueErrors about them
+
+
+def config_options(words: Sequence[str]) -> list[str]:
+    """Return the options of a command line that say where its configuration is: ["--config-dir=own"]."""
+    given = get_args_parser().parse_known_args([*words])[0]
+    options = {"--config-path": given.config_path, "--config-name": given.config_name, "--config-dir": given.config_dir}
+    return [f"{option}={value}" for option, value in options.items() if value]
+
+
+def config_folders(words: Sequence[str]) -> list[Path]:
+    """Return the folders in which a command line says that there are files of configurations, beside conf/."""
+    named = (option.partition("=") for option in config_options(words))
+    return [Path(folder) for option, _, folder in named if option != "--config-name"]
+
+
+def composed(*overrides: str, folders: Sequence[Path] = ()) -> DictConfig:
+    """Return the configuration that Hydra composes from conf/, further folders and some overrides."""
+    places = ", ".join(f"file://{folder.absolute()}" for folder in folders)
+    searched = [f"hydra.searchpath=[{places}]"] if places else []
+    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        return compose("config", overrides=[*searched, *overrides])
 
 
 @contextmanager
@@ -52,10 +72,6 @@ def explained(words: Sequence[str] | None = None) -> Iterator[None]:
         if not re.search(OF_FLAGS, str(error)):
             raise
         raise UsageError(one_line(error)) from error
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def refuse_deletions(words: Sequence[str]) -> None:
@@ -135,19 +151,15 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
 def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return the class that was chosen for `group`, and the names of its settings; for "" all names there are."""
     chosen = [word for word in words if re.fullmatch(r"[a-z_/]+=[\w/.-]+", word) and not word.startswith("resume=")]
-    options = get_args_parser().parse_known_args(list(words))[0]
-    folder = Path(options.config_dir).absolute() if options.config_dir else None
     GlobalHydra.instance().clear()
     for attempt in (chosen, []):  # the word that was wrong may be one of those
-        searched = [f"hydra.searchpath=[file://{folder}]"] if folder else []
         try:
-            with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-                config = compose("config", overrides=[*searched, *attempt])
+            config = composed(*attempt, folders=config_folders(words))
             break
         except (HydraException, OmegaConfBaseException):
             continue
-    flat = flatten(OmegaConf.to_container(config))
-    names = [*map(str, config), "experiment", "sweep", *flat]
+    settings = flat(config, resolve=False)
+    names = [*map(str, config), "experiment", "sweep", *settings]
     of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
-    option = flat[group].rpartition(".")[2] if isinstance(flat.get(group), str) else None
+    option = settings[group].rpartition(".")[2] if isinstance(settings.get(group), str) else None
     return option, of_group or list(dict.fromkeys(names))

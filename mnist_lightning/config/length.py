@@ -3,11 +3,10 @@
 import inspect
 import re
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mnist_lightning.config import check, compose
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.run import Run
 
 OF_LENGTH = (  # settings of the trainer
@@ -17,8 +16,8 @@ OF_LENGTH = (  # settings of the trainer
 
 def laid_out(config: DictConfig) -> list[str]:
     """Return what is laid out for the run's length: settings made from trainer.max_epochs, say, and some classes."""
-    unresolved = flatten(OmegaConf.to_container(config, resolve=False))
-    found = [name for name, value in unresolved.items() if re.search(r"\$\{[^}]*trainer\.max_", str(value))]
+    unresolved = check.flat(config, resolve=False).items()
+    found = [name for name, value in unresolved if re.search(r"\$\{[^}]*trainer\.max_", str(value))]
     scheduler = config.scheduler and check.find_class("scheduler", str(config.scheduler.get("_target_")), "scheduler")
     if scheduler and "total_steps" in inspect.signature(scheduler).parameters:
         found.append(f"scheduler={scheduler.__name__}")

@@ -1,7 +1,6 @@
 """What callbacks and schedules may look at: a metric that there is, and never the test set."""
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 from omegaconf import DictConfig
@@ -38,15 +37,12 @@ def may_choose(path: str, node: Any, config: DictConfig) -> bool:
             return False
         raise UsageError(f"{path}.monitor={monitor}: no images are held out. To hold some out: data.val_size=5000")
     if monitor and monitor not in METRICS and not has_own_classes(config):
-        raise no_such_metric(f"{path}.monitor", monitor, METRICS)
+        known = [name for name in METRICS if not name.startswith("test/")]  # which chooses nothing
+        with_slash = monitor.replace("_", "/", 1)
+        meant = with_slash if with_slash in known else nearest(monitor, known)
+        guess = f" Did you mean {meant}?" if meant else ""
+        raise UsageError(f"{path}.monitor={monitor}: there is no such metric.{guess} There are: {', '.join(known)}")
     return True
-
-
-def no_such_metric(setting: str, monitor: str, there: Collection[str]) -> UsageError:
-    known = [name for name in there if not name.startswith("test/")]  # which chooses nothing
-    meant = monitor.replace("_", "/", 1) if monitor.replace("_", "/", 1) in known else nearest(monitor, known)
-    guess = f" Did you mean {meant}?" if meant else ""
-    return UsageError(f"{setting}={monitor}: there is no such metric.{guess} There are: {', '.join(known)}")
 
 
 def has_own_classes(config: DictConfig) -> bool:

@@ -3,29 +3,27 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
-from omegaconf import OmegaConf
 
-from mnist_lightning.config.check import CONFIG_FOLDER, KINDS, NONE, shown
+from mnist_lightning.config.check import CONFIG_FOLDER, KINDS, NONE, flat, shown
 from mnist_lightning.config.compose import CHANGEABLE, read
-from mnist_lightning.config.explain import explained
+from mnist_lightning.config.explain import composed, config_folders, config_options, explained
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.experiment import flatten
 from mnist_lightning.runs.run import CONFIG_FILE, read_results
+from mnist_lightning.sweeps.sweep import Sweep, is_sweep, quoted
 
 INSTEAD = {
     "hydra.run.dir": "a run's directory is output_dir=DIR, that of a sweep hydra.sweep.dir=DIR",
     "hydra.sweep.subdir": "the directories of jobs are named by their number and what is varied; hydra.sweep.dir=DIR",
 }
-SHOWING = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion")
-PLACES = ("--config-dir", "--config-path", "-cd", "-cp")
+SHOWING = ("cfg", "info", "help", "hydra_help", "shell_completion")  # Hydra's options with which nothing is run
 
 
 def as_meant(arguments: Sequence[str]) -> list[str]:
@@ -38,15 +36,18 @@ def as_meant(arguments: Sequence[str]) -> list[str]:
     Raises:
         UsageError: a setting of Hydra's own has another name here, or a file holds one that has no effect there.
     """
-    words = [meant for word in arguments if (meant := word_as_meant(word))]
+    words = [meant for word in command_line(arguments) if (meant := word_as_meant(word))]
     words = again([from_here(word, before) for before, word in pairwise(["", *words])])
-    for group, name in files_named(words):
+    files = [match.groups() for word in words if (match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word))]
+    for group, name in files:
         check_file(group, name, words)
-        is_shown = any(word.partition("=")[0] in SHOWING or word.startswith("hydra.mode=") for word in words)
-        if group == "sweep" and not is_shown and not {"-m", "--multirun"} & {*words}:
-            words.append("--multirun")
     parser = get_args_parser()
-    if not parser.parse_known_args(words)[1]:
+    options, between = parser.parse_known_args(words)
+    has_mode = options.multirun or any(word.startswith("hydra.mode=") for word in words)
+    is_sweep_named = any(group == "sweep" for group, _ in files)
+    if is_sweep_named and not has_mode and not any(getattr(options, name) for name in SHOWING):
+        words.append("--multirun")
+    if not between:
         return words
     options, unknown = parser.parse_known_intermixed_args(words)
     if unknown:
@@ -54,6 +55,41 @@ def as_meant(arguments: Sequence[str]) -> list[str]:
     for word in options.overrides:
         words.remove(word)
     return [*options.overrides, *words]
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with names of directories that Hydra reads as such, and the sweep's own for resume=SWEEP.
+
+    The names are put in quotes, because those of a sweep hold , and =: Hydra would take
+    resume=runs/…/0_lr=0.1,seed=1 for a sweep over two values.
+    """
+    words, sweep = [], None
+    for word in arguments:
+        key, _, value = word.partition("=")
+        value = value.strip("'\"") if key == "resume" else value
+        if key in ("resume", "output_dir", "hydra.sweep.dir") and value and not value.startswith(("'", '"')):
+            value = str(Path(value).expanduser()) if value.startswith("~") else value  # the shell does not everywhere
+            word = f"{key}={quoted(value)}"
+        if key == "resume" and is_sweep(value):
+            sweep = value
+        words.append(word)
+    if sweep is None:
+        return words
+    beside = [word for word in words if not word.startswith("resume=") and word not in ("-m", "--multirun")]
+    return typed_again(sweep, beside)
+
+
+def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
+    """Return the arguments that the sweep in `place` was started with, on the same directory, and `further` ones."""
+    for word in further:
+        if not word.startswith(("hydra.launcher.", "hydra.sweeper.", "trust=")):
+            raise UsageError(
+                f"{word}: a resumed sweep stays the same; only hydra.launcher.* and, in a search, hydra.sweeper.trials "
+                f"can be changed. To add jobs, type the sweep's command with hydra.sweep.dir={place}"
+            )
+    sweep = Sweep.open(place, is_trusted="trust=true" in further)
+    kept = [word for word in sweep.command[1:] if not word.startswith(("resume=", "hydra.sweep.dir=", "trust="))]
+    return [*kept, f"resume={quoted(str(place))}", *further]
 
 
 def word_as_meant(word: str) -> str | None:
@@ -86,21 +122,19 @@ def again(words: Sequence[str]) -> list[str]:
         UsageError: it would no longer be the experiment that it was, because files of conf/ have changed.
     """
     given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("again=")]
-    for place in (word for word in values_of(words, PLACES) if (Path(word) / CONFIG_FILE).exists()):
-        if (Path(place) / "results.json").exists():
+    for place in config_folders(words):
+        if all((place / name).exists() for name in (CONFIG_FILE, "results.json")):
             raise UsageError(f"{place}: is a run. To run it again: python train.py again={place}")
     if not given:
         return [*words]
     directory = Path(given[-1]).expanduser()
-    before = flatten(OmegaConf.to_container(read(directory), resolve=True))
+    before = flat(read(directory))
     recorded = [str(word) for word in read_results(directory)["command"][2:]]
-    own = ("output_dir=", "resume=", "trust=", "hydra.", "-")
-    kept = [word for word in recorded if not word.startswith(own)]
-    flags = [word for word in recorded if word.startswith("--config-")]
-    searched = ", ".join(f"file://{Path(folder).absolute()}" for folder in values_of(flags, PLACES))
-    overrides = [*([f"hydra.searchpath=[{searched}]"] if searched else []), *kept, f"output_dir={str(directory)!r}"]
-    with explained(kept), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        now = flatten(OmegaConf.to_container(compose("config", overrides=overrides), resolve=True))
+    own = ("output_dir=", "resume=", "trust=", "hydra.")
+    typed = get_args_parser().parse_known_intermixed_args(recorded)[0].overrides
+    kept = [word for word in typed if not word.startswith(own)]
+    with explained(kept):
+        now = flat(composed(*kept, f"output_dir={str(directory)!r}", folders=config_folders(recorded)))
     for key in sorted({*before, *now} - {"resume", "trust", "output_dir"}):
         if before.get(key) == now.get(key):
             continue
@@ -108,25 +142,12 @@ def again(words: Sequence[str]) -> list[str]:
             changed = f"{key}={shown(now.get(key))}: {directory} was made with {shown(before.get(key))}"
             raise UsageError(f"{changed}, and files of conf/ have changed since. See {directory / CONFIG_FILE}")
         kept.append(f"{key}={json.dumps(before.get(key))}")  # it was resumed with that
-    return [*flags, *kept, *(word for word in words if not word.startswith("again="))]
-
-
-def values_of(words: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Return the values of some options, "--option value" or "--option=value"."""
-    after = [value for option, value in pairwise(words) if option in options]
-    return [*after, *(word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word)]
-
-
-def files_named(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give the experiment and sweep files that were typed, by their groups."""
-    for word in words:
-        if match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word):
-            yield match[1], match[2]
+    return [*config_options(recorded), *kept, *(word for word in words if not word.startswith("again="))]
 
 
 def check_file(group: str, name: str, words: Sequence[str]) -> None:
     """Raise UsageError where a file of conf/experiment or conf/sweep sets what is only obeyed on the command line."""
-    folders = [CONFIG_FOLDER, *map(Path, values_of(words, PLACES))]
+    folders = [CONFIG_FOLDER, *config_folders(words)]
     file = next((one for folder in folders if (one := folder / group / f"{name}.yaml").is_file()), None)
     try:
         settings: Any = yaml.safe_load(file.read_text("utf-8")) if file else None
@@ -140,7 +161,7 @@ def check_file(group: str, name: str, words: Sequence[str]) -> None:
             if chosen := re.fullmatch(r"override (/hydra/\w+)", str(key)):
                 raise UsageError(f"{file}: {key} has no effect there: type {chosen[1][1:]}={value}")
     hydra = settings.get("hydra")
-    flat = flatten(hydra, "hydra") if isinstance(hydra, dict) else {}
+    named = flatten(hydra, "hydra") if isinstance(hydra, dict) else {}
     for key, instead in INSTEAD.items():
-        if key in flat:
+        if key in named:
             raise UsageError(f"{file}: {key} has no effect: {instead}")

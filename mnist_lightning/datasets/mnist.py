@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mnist_lightning.datasets.source import DIGITS, Arrays, Source
 from mnist_lightning.runs.commands import PROJECT, from_checkout
-from mnist_lightning.runs.errors import RunError
+from mnist_lightning.runs.errors import RunError, one_line
 
 # The md5 of the unpacked files of MNIST; packed with `gzip -6` they give the archives whose md5 torchvision checks.
 FILES = {
@@ -120,7 +120,7 @@ class MNIST(Source):
         except (OSError, RuntimeError) as error:
             raise RunError(
                 f"{self.name} was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
-                f"  download     into {root}: {' '.join(str(error).split())}",
+                f"  download     into {root}: {one_line(error)}",
                 f"Put {', '.join(FILES)} there, packed or not, name a folder that has them "
                 "('data.search=[FOLDER]'), or train without network on the small bundled digits:",
                 "  python train.py data=digits",
@@ -152,7 +152,7 @@ class MNIST(Source):
                 of(folder, download=True)
                 return
             except (OSError, RuntimeError) as error:
-                errors.append(" ".join(str(error).split()))
+                errors.append(one_line(error))
             finally:
                 of.mirrors = mirrors
         raise RuntimeError("; ".join(errors))

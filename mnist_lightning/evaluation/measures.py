@@ -94,14 +94,3 @@ class Evaluation:
         right = torch.stack([(one & is_class).sum(dim=0) for one in reached], dim=1)
         precision, recall = right / read, right / is_class.sum(dim=0)[:, None]
         return F.pad(precision, (0, 1), value=1.0), F.pad(recall, (0, 1))
-
-
-@torch.inference_mode()
-def evaluate(network: torch.nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Evaluation:
-    """Return what `network` does on normalized images float32 (N, C, H, W) and labels int64 (N,), on any device."""
-    modes = {layer: layer.training for layer in network.modules()}
-    network.eval()
-    logits = torch.cat([network(batch) for batch in images.split(batch_size)])
-    for layer, mode in modes.items():  # a frozen one has its own
-        layer.training = mode
-    return Evaluation(logits.float().cpu(), labels.cpu())

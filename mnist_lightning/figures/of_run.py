@@ -101,17 +101,9 @@ def reliability(counts: NDArray[np.int64], confidence: Fractions, accuracy: Frac
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     width = 100 / len(counts)
     filled = counts > 0
-    middles = (np.arange(len(counts)) + 0.5) * width
+    middles, confidence = (np.arange(len(counts)) + 0.5) * width, 100 * confidence[filled]
     upper.bar(middles[filled], 100 * accuracy[filled], 0.9 * width, color=ACCENT, alpha=0.85, label="accuracy")
-    upper.plot(
-        100 * confidence[filled],
-        100 * confidence[filled],
-        "o",
-        color=INK,
-        markersize=4,
-        label="confidence",
-        clip_on=False,
-    )
+    upper.plot(confidence, confidence, "o", color=INK, markersize=4, label="confidence", clip_on=False)
     upper.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2)
     upper.legend(frameon=False, loc="upper left", labelcolor=INK)
     lower.bar(middles, counts, 0.9 * width, color=MUTED)
@@ -146,13 +138,13 @@ def style(axes: Axes, title: str, across: str, up: str, grid: Literal["x", "y"] 
 
 def save(figure: Figure, path: Path, as_svg: bool = False) -> bytes:
     """Write `figure` as `path`.png, and as .svg too where asked, and return the former's content."""
-    png = io.BytesIO()
+    png, svg = io.BytesIO(), io.BytesIO()
     Image.fromarray(draw(figure)).save(png, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path.with_suffix(".png"), lambda file: file.write(png.getvalue()))
+    write_atomically(path.with_suffix(".png"), png.getvalue())
     if as_svg:
-        options: dict[str, Any] = {"format": "svg", "facecolor": "white", "metadata": {"Date": None}}
-        write_atomically(path.with_suffix(".svg"), lambda file: figure.savefig(file, **options))
+        figure.savefig(svg, format="svg", facecolor="white", metadata={"Date": None})
+        write_atomically(path.with_suffix(".svg"), svg.getvalue())
     return png.getvalue()
 
 

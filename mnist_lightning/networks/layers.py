@@ -34,6 +34,12 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
             layer.training = mode
 
 
+def logits_of(network: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    """Return what `network` answers to normalized images float (N, C, H, W), in batches, as in an evaluation."""
+    with evaluating(network):
+        return torch.cat([network(batch) for batch in images.split(batch_size)])
+
+
 def layer_table(network: nn.Module, image: Tensor) -> list[tuple[str, str, tuple[int, ...], int]]:
     """Send one image (1, C, H, W) through `network`; return each layer's name, type, output shape and parameters.
 

@@ -8,6 +8,11 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
 
 
+def one_line(error: object, most: int | None = None) -> str:
+    """Return what an error says as one line, of at most so many characters."""
+    return " ".join(str(error).split())[:most]
+
+
 class RunError(Exception):
     """The work failed, and the message, a line for each argument, says what to do about it. Exit status 1."""
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, one_line
 
 MOST_BYTES = 2**24  # of a file of text; ours have some thousand
 MOST_OF_WEIGHTS = 2**30  # of a checkpoint; ours have 110,000
@@ -29,8 +29,13 @@ def leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
+def as_json(content: Any) -> bytes:
+    """Return a file of JSON that a person may read too. ValueError: a number in it is not finite."""
+    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
 def write_atomically(
-    path: Path, write: Callable[[IO[bytes]], Any], before_renaming: Callable[[Path], None] = lambda scratch: None
+    path: Path, content: bytes, before_renaming: Callable[[Path], None] = lambda scratch: None
 ) -> None:
     """Write a file beside `path` and rename it: whatever happens, `path` is the old content or the new, whole.
 
@@ -43,7 +48,7 @@ def write_atomically(
     scratch = scratch_of(path)
     try:
         with scratch.open("xb") as file:  # never through a link that is there already
-            write(file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         before_renaming(scratch)
@@ -144,7 +149,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path} can't be read: it uses YAML aliases")
         content = yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} can't be read: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} can't be read: it holds no settings")
     return content

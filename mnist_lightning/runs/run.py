@@ -1,13 +1,11 @@
 """A run is one directory: its configuration, its results, its log, and what became of it."""
 
-import json
 import logging
 import os
 import shutil
 import traceback
 from contextlib import suppress
 from datetime import datetime
-from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,8 +13,8 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.commands import resume_command
-from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, reason
-from mnist_lightning.runs.files import is_scratch, read_json, real, remove_scratch, write_atomically
+from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, one_line, reason
+from mnist_lightning.runs.files import as_json, is_scratch, read_json, real, remove_scratch, write_atomically
 from mnist_lightning.runs.processes import DIRECTORY_VARIABLE, is_main_process
 from mnist_lightning.runs.provenance import describe_process, process_seconds
 from mnist_lightning.runs.seal import SEAL_FILE, Seal, problem_with_key
@@ -149,7 +147,7 @@ class Run:
             return
         with suppress(OSError):  # a full disk: the message of the first failure is on its way
             if isinstance(error, UsageError) and self._how_it_stood:  # nothing was done to a run that was to be resumed
-                write_atomically(self.directory / "results.json", methodcaller("write", self._how_it_stood))
+                write_atomically(self.directory / "results.json", self._how_it_stood)
             elif error is None or self.is_new or self.has_saved:
                 self.save()
         self._lock.release()
@@ -160,7 +158,7 @@ class Run:
             self.results["status"] = "interrupted"
         else:
             self.results["status"] = "diverged" if isinstance(error, DivergedError) else "failed"
-            self.results["error"] = " ".join(str(error).split()) or type(error).__name__
+            self.results["error"] = one_line(error) or type(error).__name__
         if isinstance(error, Interrupted):
             where = "Go on from its last checkpoint" if self.checkpoint else "No epoch was completed: begin it anew"
             error.args = (f"{error}. {where}: {resume_command(self.directory)}",)
@@ -192,8 +190,7 @@ class Run:
         """Write results.json."""
         self.results["total_seconds"] = round(self.total_seconds, 3)
         if self.main_process:
-            text = json.dumps(self.results, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            write_atomically(self.directory / "results.json", methodcaller("write", text.encode()))
+            write_atomically(self.directory / "results.json", as_json(self.results))
             self.has_saved = True
 
 

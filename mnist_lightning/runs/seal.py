@@ -60,7 +60,7 @@ class Seal:
                 keep(path, before)
             self._written[name] = digest
 
-        write_atomically(path, lambda file: file.write(content), before_renaming=seal_first)
+        write_atomically(path, content, before_renaming=seal_first)
 
     def renew(self) -> None:
         """Take what stands there as one's own, from now on."""
@@ -124,7 +124,7 @@ class Seal:
     def _save(self, files: dict[str, list[str]]) -> None:
         key = own_key(may_make=True)
         content = {"files": files, "hmac": key and mac(key, files)}
-        write_atomically(self.directory / SEAL_FILE, lambda file: file.write(json.dumps(content, indent=2).encode()))
+        write_atomically(self.directory / SEAL_FILE, json.dumps(content, indent=2).encode())
 
     def name_of(self, path: Path) -> str:
         """Return the name of a file in the seal: relative where it can be, so that the directory can be moved."""

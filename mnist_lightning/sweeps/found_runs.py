@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.runs.earlier import in_todays_words
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.experiment import experiment, fingerprint, is_class, short_names, varied
 from mnist_lightning.runs.files import read_settings, real
-from mnist_lightning.runs.run import CONFIG_FILE, is_in_use, read_results
+from mnist_lightning.runs.run import CONFIG_FILE, directory_of, is_in_use, read_results
 from mnist_lightning.sweeps.sweep import SWEEP_FILE, Job, Sweep
 
 if TYPE_CHECKING:  # pandas takes a third of a second: it is imported once there is something to show
@@ -58,7 +58,7 @@ def load_runs(*places: str | Path) -> "pd.DataFrame":
 
 def find(places: Iterable[Path]) -> FoundRuns:
     """Read all runs below `places`, also behind links; what can't be read is skipped, and what was only tried."""
-    places = [place.parent.parent if place.suffix == ".ckpt" else place for place in places]
+    places = [directory_of(place) for place in places]
     seen: set[Path] = set()
     jobs: dict[Path, Job] = {}
     read: dict[Path, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -73,7 +73,7 @@ def find(places: Iterable[Path]) -> FoundRuns:
                 if not settings.get("trainer.fast_dev_run"):  # which is no more than a trial of the program
                     read[here] = row, settings
         except (UsageError, OSError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-            skipped.append(f"{folder} is skipped: {' '.join(str(error).split())}")
+            skipped.append(f"{folder} is skipped: {one_line(error)}")
     waiting = [job.directory for job in jobs.values() if not os.path.lexists(job.directory / "results.json")]
     if not read and not waiting:
         why = " that can be read:" if skipped else ": no folder there has a results.json"

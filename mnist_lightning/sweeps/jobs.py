@@ -1,6 +1,5 @@
 """Jobs side by side: each is a process of its own, `python train.py <overrides>`, and loses only itself."""
 
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_lightning.runs.files import read_end, write_atomically
+from mnist_lightning.runs.files import as_json, read_end, write_atomically
 from mnist_lightning.runs.run import peek
 from mnist_lightning.sweeps import warm
 from mnist_lightning.sweeps.display import Board
@@ -45,15 +44,15 @@ class Process:
         self.started = time.perf_counter()
         self.is_told_to_stop = False
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the job, to all processes of a multi-device one."""
-        self.is_told_to_stop |= number == signal.SIGTERM
+    def stop(self) -> None:
+        """Tell the job, all processes of a multi-device one, to save what it needs to go on, and to end."""
+        self.is_told_to_stop = True
         with suppress(ProcessLookupError):
             try:
-                os.killpg(self.process.pid, number)
+                os.killpg(self.process.pid, signal.SIGTERM)
             except ProcessLookupError:  # it has ended, or begins and has no session of its own yet
                 if self.process.poll() is None:
-                    os.kill(self.process.pid, number)
+                    os.kill(self.process.pid, signal.SIGTERM)
 
     def close(self) -> dict[str, Any]:
         """Return the results of the job that has ended, or is ended here, and record what only this process knows.
@@ -62,7 +61,6 @@ class Process:
         """
         with suppress(ProcessLookupError):  # also what a multi-device job that was killed left behind
             os.killpg(self.process.pid, signal.SIGKILL)
-        # also what a multi-device job that was killed has left behind
         status, output = self.process.wait(), read_end(self.output_file)
         self.output_file.unlink()
         results = peek(self.directory)
@@ -77,13 +75,12 @@ class Process:
         if status < 0:
             output += f"ended by {signal.Signals(-status).name}\n"
         self.directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.directory / "train.log", lambda file: file.write((self.log_before + output).encode()))
+        write_atomically(self.directory / "train.log", (self.log_before + output).encode())
         if results is None:
             lines = [line for line in output.splitlines() if line.strip()] or [f"ended with status {status}"]
             said = [line.removeprefix("train.py: ") for line in lines if line.startswith("train.py: ")]
             results = {"status": "failed", "epochs": [], "error": (said or lines)[-1]}
-            text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
-            write_atomically(self.directory / "results.json", lambda file: file.write(text.encode()))
+            write_atomically(self.directory / "results.json", as_json(results))
         return results
 
 
@@ -145,7 +142,7 @@ def look(running: Iterable[Process], board: Board, watcher: "Search | None") -> 
     for one in running:
         results = peek(one.directory)
         if results and watcher and watcher.gives_up(one.directory, results):
-            one.send(signal.SIGTERM)
+            one.stop()
         board.show(one.directory.name, read_end(one.output_file, most=2000), results)
     board.refresh()
 
@@ -155,7 +152,7 @@ def stop(running: Sequence[Process]) -> None:
     if running:
         say("stopping, after saving what is needed to resume …")
     for one in running:
-        one.send(signal.SIGTERM)
+        one.stop()
     deadline = time.monotonic() + PATIENCE_SECONDS
     for one in running:
         with suppress(subprocess.TimeoutExpired):

@@ -66,12 +66,11 @@ class Search:
 
     def _check(self) -> None:
         """Raise UsageError where the study on disk searches something else; its trials would not compare."""
-        if self.study.user_attrs.get("fixed", self.fixed) != self.fixed:
-            before = " ".join(self.study.user_attrs["fixed"])
-            raise UsageError(f"{self.sweep.directory} holds a search with {before}. For a new one: hydra.sweep.dir=DIR")
-        before = self.study.user_attrs.get("metric", "accuracy" if self.study.trials else self.metric)
-        if before != self.metric:
-            raise UsageError(f"{self.sweep.directory} holds a search by {before}. For a new one: hydra.sweep.dir=DIR")
+        before = self.study.user_attrs
+        if (fixed := before.get("fixed", self.fixed)) != self.fixed:
+            raise self._is_another(f"with {' '.join(fixed)}")
+        if (metric := before.get("metric", "accuracy" if self.study.trials else self.metric)) != self.metric:
+            raise self._is_another(f"by {metric}")
         self.study.set_user_attr("metric", self.metric)
         self.study.set_user_attr("fixed", self.fixed)
         for trial in self.study.trials:
@@ -80,6 +79,9 @@ class Search:
             elif trial.state != TrialState.FAIL:
                 self._check_space(trial.distributions)
 
+    def _is_another(self, what: str) -> UsageError:
+        return UsageError(f"{self.sweep.directory} holds a search {what}. For a new one: hydra.sweep.dir=DIR")
+
     def _check_space(self, before: Mapping[str, BaseDistribution]) -> None:
         try:
             if set(before) != set(self.space):
@@ -87,8 +89,7 @@ class Search:
             for key, distribution in self.space.items():
                 check_distribution_compatibility(before[key], distribution)
         except ValueError as error:
-            holds = f"{self.sweep.directory} holds a search of another space: {error}"
-            raise UsageError(f"{holds}. For a new one: hydra.sweep.dir=DIR") from error
+            raise self._is_another(f"of another space: {error}") from error
 
     @property
     def asked_for(self) -> int:

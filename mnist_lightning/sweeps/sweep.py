@@ -1,6 +1,5 @@
 """A sweep is a directory of runs: what was asked for, which run answers it, and what is still to be done."""
 
-import json
 import re
 import shutil
 import sys
@@ -20,7 +19,7 @@ from filelock import FileLock, Timeout
 from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import leads_nowhere, read_json, remove_scratch
+from mnist_lightning.runs.files import as_json, leads_nowhere, read_json, remove_scratch
 from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek
 from mnist_lightning.runs.seal import Seal
 
@@ -158,7 +157,8 @@ class Sweep:
     def save(self) -> None:
         with self.shared_lock if self.is_shared else nullcontext():
             self.take_in()
-            self._write()
+            jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
+            self.seal.write(self.directory / SWEEP_FILE, as_json({"command": self.command, "jobs": jobs}))
 
     def take_in(self) -> None:
         """Take in what other processes know of a search that is shared."""
@@ -166,11 +166,6 @@ class Sweep:
             others = [job for job in Sweep.read(self.directory).jobs if job.directory not in self.own]
             own = [job for job in self.jobs if job.directory in self.own]
             self.jobs = sorted([*others, *own], key=lambda job: int(job.directory.name.partition("_")[0]))
-
-    def _write(self) -> None:
-        jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
-        text = json.dumps({"command": self.command, "jobs": jobs}, indent=2, ensure_ascii=False) + "\n"
-        self.seal.write(self.directory / SWEEP_FILE, text.encode())
 
     def check_answered(self, left: int, jobs: int) -> None:
         """Raise RunError where so many jobs are left without an answer."""
@@ -209,12 +204,12 @@ def as_mapping(overrides: Sequence[str]) -> dict[str, str]:
 def job_name(number: int, varied: Mapping[str, str]) -> str:
     """Return a name like 3_lr=0.03,seed=1 that every file system takes, whatever the values are."""
     names = short_names(varied)
-    text = ",".join(f"{plain(names[key])}={plain(value)}" for key, value in varied.items())
+    text = ",".join(f"{in_a_path(names[key])}={in_a_path(value)}" for key, value in varied.items())
     whole = f"{number}_{text}" if text else str(number)
     return whole.encode()[:NAME_BYTES].decode(errors="ignore").rstrip("-.,")
 
 
-def plain(value: str) -> str:
+def in_a_path(value: str) -> str:
     """Return `value` with letters, digits and . _ + - alone; what stands between them becomes one -."""
     characters = [c if c.isalnum() or c in "._+" else "-" for c in unicodedata.normalize("NFC", value)]
     minus = "-" if re.match(r"-\d", value) else ""

@@ -11,13 +11,11 @@ import atexit
 import gc
 import multiprocessing
 import os
-import resource
 import runpy
 import signal
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import forkserver, reduction, resource_tracker
@@ -53,10 +51,10 @@ def begin() -> None:
 def start(
     words: Sequence[str], env: Mapping[str, str], output: IO[bytes], name: str
 ) -> "Program | subprocess.Popen[bytes]":
-    """Start `python WORDS…` in a session of its own, writing into a file: warm, or cold where that can't be had."""
+    """Start `python SCRIPT …` in a session of its own, writing into a file: warm, or cold where that can't be had."""
     if CAN_FORK and sys.stdin and sys.stdout and sys.stderr:  # else new descriptors would get their numbers
         with Path(os.devnull).open() as nothing, suppress(OSError, EOFError):  # the server was killed
-            return Program(words, env, Streams(nothing.fileno(), output.fileno(), output.fileno()), name=name)
+            return Program(words, env, Streams(nothing.fileno(), output.fileno(), output.fileno()), name)
     return subprocess.Popen(
         [sys.executable, *words], env=env, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -77,26 +75,21 @@ class Streams:
 
 
 class Program:
-    """`python WORDS…`, started warm, with what is needed of subprocess.Popen.
+    """`python SCRIPT …` in this folder, started warm, with what is needed of subprocess.Popen.
 
     Args:
-        words: what follows `python`: [-W ACTION] and SCRIPT …, -m MODULE … or -c CODE ….
+        words: what follows `python`.
         env: its environment.
         streams: its standard input, output and errors.
-        cwd: its folder.
-        limits: of its resources, such as {resource.RLIMIT_FSIZE: (1000, 1000)}.
         name: what top and pgrep call it; its command line is that of the server.
 
     Raises:
         OSError, EOFError: the server has died.
     """
 
-    def __init__(
-        self, words: Sequence[str], env: Mapping[str, str], streams: Streams, cwd: str | Path = ".",
-        limits: Mapping[int, tuple[int, int]] | None = None, name: str = "python",
-    ) -> None:  # fmt: skip
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], streams: Streams, name: str) -> None:
         begin()
-        work = (list(words), dict(env), streams, str(Path(cwd).absolute()), dict(limits or {}), name)
+        work = (list(words), dict(env), streams, str(Path.cwd()), name)
         self.process = multiprocessing.get_context("forkserver").Process(target=become, args=work)
         main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")  # the child would run it first
         try:
@@ -115,10 +108,8 @@ class Program:
         return status
 
 
-def become(
-    words: list[str], env: dict[str, str], streams: Streams, cwd: str, limits: dict[int, tuple[int, int]], name: str
-) -> NoReturn:
-    """Make this child what a new process would be, and run the program."""
+def become(words: list[str], env: dict[str, str], streams: Streams, cwd: str, name: str) -> NoReturn:
+    """Make this child what a new process would be, and run the program as Python's main module."""
     os.setsid()
     Path("/proc/self/comm").write_text(name[:15])
     on_ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that was meant for the session before
@@ -134,37 +125,17 @@ def become(
         sys.modules["torch"].set_num_threads(int(threads))
     os.environ.clear()
     os.environ.update(env)
-    for limit, values in limits.items():
-        resource.setrlimit(limit, values)
     project = __name__.partition(".")[0]
     for module in [module for module in sys.modules if module.partition(".")[0] == project]:
         del sys.modules[module]  # the program may have its own
     gc.freeze()  # collecting would copy all that was inherited, by looking at it
+    sys.orig_argv, sys.argv[:] = [sys.executable, *words], words
+    sys.path.insert(0, str(Path(words[0]).resolve().parent))
     try:
-        execute(words)
+        runpy.run_path(words[0], run_name="__main__")
     except BaseException as error:
         end(error)
     end(None)
-
-
-def execute(words: list[str]) -> None:
-    """Run a program as Python's main module."""
-    sys.orig_argv = [sys.executable, *words]
-    if words[0] == "-W":
-        warnings.simplefilter(words[1])  # type: ignore[arg-type]
-        words = words[2:]
-    sys.argv[:] = words[1:] if words[0] == "-m" else words
-    if words[0] == "-m":
-        sys.path.insert(0, str(Path.cwd()))
-        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
-    elif words[0] == "-c":
-        del sys.argv[1]
-        sys.path.insert(0, "")
-        main = sys.modules["__main__"] = ModuleType("__main__")
-        exec(compile(words[1], "<string>", "exec"), vars(main))
-    else:
-        sys.path.insert(0, str(Path(words[0]).resolve().parent))
-        runpy.run_path(words[0], run_name="__main__")
 
 
 def end(error: BaseException | None) -> NoReturn:

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Generator, Tensor
 
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, one_line
 
 
 class Augmentation(Callback):
@@ -29,7 +29,7 @@ class Augmentation(Callback):
         try:
             self.change(images, seed=0)
         except Exception as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise UsageError(f"callbacks: {type(self).__name__} does not take the data's images: {reason}") from error
 
     def change(self, images: Tensor, seed: int) -> None:

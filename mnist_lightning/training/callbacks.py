@@ -9,7 +9,9 @@ from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 from rich.progress import BarColumn
 from rich.progress import Progress as RichProgress
 
-from mnist_lightning.networks.layers import layer_table
+from mnist_lightning.evaluation.measures import Evaluation
+from mnist_lightning.networks.layers import layer_table, logits_of
+from mnist_lightning.runs.errors import one_line
 from mnist_lightning.runs.run import log
 from mnist_lightning.terminal import console
 from mnist_lightning.terminal.epochs import shown
@@ -106,22 +108,21 @@ class Figures(Callback):
         try:
             self.draw(trainer, module)
         except Exception as error:  # the run has what it was made for
-            log.warning(f"some figures could not be drawn: {' '.join(str(error).split())[:300]}")
+            log.warning(f"some figures could not be drawn: {one_line(error, 300)}")
 
     def draw(self, trainer: Trainer, module: Any) -> None:
-        trainer.datamodule.let_go_of_training_images()  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data.let_go_of_training_images()
         recorder = next(callback for callback in trainer.callbacks if isinstance(callback, Recorder))  # type: ignore[attr-defined]
         epochs = recorder.run.results["epochs"]
         if not trainer.is_global_zero or not epochs:
             return
-        from mnist_lightning.evaluation.measures import evaluate
         from mnist_lightning.figures import of_run, report
 
         title = report.title(recorder.run.results, len(epochs))
-        images, labels = trainer.datamodule.splits["test"].tensors  # type: ignore[attr-defined]
-        evaluation = evaluate(module.network, images, labels, trainer.datamodule.test_batch_size)  # type: ignore[attr-defined]
-        source = trainer.datamodule.source  # type: ignore[attr-defined]
-        drawn = report.of_evaluation(evaluation, images.float().cpu(), title, source.classes)
+        images, labels = data.splits["test"].tensors
+        evaluation = Evaluation(logits_of(module.network, images, data.test_batch_size).float().cpu(), labels.cpu())
+        drawn = report.of_evaluation(evaluation, images.float().cpu(), title, data.source.classes)
         drawn |= report.of_network(module.network, images[:1], title)
         accuracies = [epoch["test_accuracy"] for epoch in epochs]
         if None not in accuracies:
@@ -130,5 +131,5 @@ class Figures(Callback):
         saved = {name: of_run.save(figure, folder / name, name == "accuracy") for name, figure in drawn.items()}
         for logger in run_loggers(trainer):
             logger.log_figures(saved, trainer.global_step)
-            logger.log_precision_recall(evaluation, source.classes, trainer.global_step)
+            logger.log_precision_recall(evaluation, data.source.classes, trainer.global_step)
             logger.log_network(module.network, images[:1])

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 
-from mnist_lightning.runs.errors import UsageError
+from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.files import real
 from mnist_lightning.runs.provenance import process_seconds
 from mnist_lightning.runs.run import LAST_CHECKPOINT, Run, log
@@ -154,7 +154,7 @@ class Recorder(Callback):
         except Exception as error:
             if not self.has_ended:
                 raise
-            log.warning(f"after training: {' '.join(str(error).split())[:300]}")
+            log.warning(f"after training: {one_line(error, 300)}")
 
     def on_test_end(self, trainer: Trainer, module: Any) -> None:
         self._record(trainer, module)

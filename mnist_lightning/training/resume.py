@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 
+from mnist_lightning.runs.errors import one_line
 from mnist_lightning.runs.files import real
 from mnist_lightning.runs.run import Run
 from mnist_lightning.training.checkpoints import RunCheckpoint
@@ -49,7 +50,7 @@ def ended_by(trainer: Trainer) -> str:
 def why_ended(trainer: Trainer) -> str | None:
     """Return in EarlyStopping's own words why it stopped training, if it did."""
     messages = (getattr(callback, "stopping_reason_message", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-    return next((" ".join(message.split()) for message in messages if message and trainer.should_stop), None)
+    return next((one_line(message) for message in messages if message and trainer.should_stop), None)
 
 
 class Resume(Callback):

@@ -7,9 +7,8 @@ from hydra import compose, initialize_config_dir
 
 from mnist_lightning.config.check import CONFIG_FOLDER
 from mnist_lightning.config.explain import explained
-from mnist_lightning.config.typed import as_meant
+from mnist_lightning.config.typed import as_meant, command_line
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.sweeps.command_line import command_line
 from mnist_lightning.sweeps.sweep import Sweep, quoted
 
 IN_QUOTES = "only in quotes, and the shell needs a pair of its own"

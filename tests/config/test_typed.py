@@ -37,6 +37,22 @@ def test_again_is_the_command_of_a_run_with_what_is_typed_beside_it(run: Path) -
     assert (config.data.seed, config.scheduler.max_lr) == (4, 0.3), "what follows another setting still does"
 
 
+@pytest.mark.parametrize("option", [["--config-dir", "{}"], ["--config-dir={}"], ["-cd", "{}"]])
+def test_again_finds_the_files_that_the_run_found(option: list[str], run: Path, tmp_path: Path) -> None:
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    mine = "# @package _global_\noptimizer:\n  lr: 0.02\n"
+    (tmp_path / "own" / "experiment" / "mine.yaml").write_text(mine)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["optimizer"]["lr"] = settings["scheduler"]["max_lr"] = 0.02
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    results = json.loads((run / "results.json").read_text())
+    typed = [word.format(tmp_path / "own") for word in option]
+    results["command"][2:2] = [*typed, "experiment=mine"]
+    (run / "results.json").write_text(json.dumps(results))
+    words = [f"--config-dir={tmp_path}/own", "experiment=mine", *COMMAND, "trainer.max_epochs=20"]
+    assert as_meant([f"again='{run}'"]) == words
+
+
 def test_a_run_whose_files_have_changed_is_not_the_same_again(run: Path) -> None:
     settings = yaml.safe_load((run / "config.yaml").read_text())
     settings["optimizer"]["momentum"] = 0.25

@@ -5,13 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import precision_recall_fscore_support
-from torch import nn
 from torchmetrics.functional.classification import (
     multiclass_calibration_error,
     multiclass_precision_recall_curve,
 )
 
-from mnist_lightning.evaluation.measures import Evaluation, evaluate, noun
+from mnist_lightning.evaluation.measures import Evaluation, noun
 
 
 @pytest.fixture(scope="module")
@@ -143,18 +142,3 @@ def test_the_most_confident_errors_come_first() -> None:
     evaluation = Evaluation(logits, torch.tensor([1, 1, 1, 1, 0]))
     assert evaluation.most_confident_errors(9).tolist() == [1, 0, 3]
     assert evaluation.most_confident_errors(2).tolist() == [1, 0]
-
-
-def test_each_image_is_read_once_and_the_layers_stay_as_they_were() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(4, 3), nn.Dropout(0.9))
-    network.train()
-    network[1].eval()  # frozen
-    images, labels = torch.randn(7, 1, 2, 2), torch.tensor([0, 1, 2, 0, 1, 2, 0])
-    seen: list[int] = []
-    hook = network.register_forward_pre_hook(lambda layer, inputs: seen.append(len(inputs[0])))
-    evaluation = evaluate(network, images, labels, batch_size=3)
-    hook.remove()
-    assert seen == [3, 3, 1]
-    torch.testing.assert_close(evaluation.probabilities, network[2](images.flatten(1)).softmax(dim=1).detach())
-    assert [layer.training for layer in network.modules()] == [True, True, False, True, True]
-    assert evaluation.counts["total"] == 7

@@ -9,7 +9,6 @@ import runpy
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +51,28 @@ class Halfway:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.file, name)
 
+    def __enter__(self) -> "Halfway":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.file.close()
+
 
 def arm() -> None:
     from mnist_lightning.runs import files
 
-    real = files.write_atomically
+    real, real_open = files.write_atomically, Path.open
 
-    def write_atomically(path: Path, write: Callable[[Any], Any], **options: Any) -> None:
+    def write_atomically(path: Path, content: bytes, **options: Any) -> None:
         moment(f"writing {path.name}")
-        real(path, lambda file: write(Halfway(file)), **options)
+        real(path, content, **options)
+
+    def opened(path: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
+        file = real_open(path, mode, *args, **options)
+        return Halfway(file) if mode == "xb" else file
 
     files.write_atomically = write_atomically  # type: ignore[assignment]
+    Path.open = opened  # type: ignore[assignment, method-assign]
     for owner, name in (
         (os, "fsync"), (os, "link"), (os, "truncate"), (Path, "replace"), (Path, "unlink"), (Path, "rename"),
         (Path, "mkdir"), (shutil, "rmtree"),

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
 
 import pytest
 import torch
@@ -111,16 +111,16 @@ def test_damaged_results_are_said(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    write_atomically(path, lambda file: file.write(b"old"))
+    write_atomically(path, b"old")
 
-    def fail(file: IO[bytes]) -> None:
-        file.write(b"half of the new")
+    def fail(file: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, fail)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=f"No space left.*{path}"):
+        write_atomically(path, b"half of the new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 

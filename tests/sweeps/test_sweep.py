@@ -21,10 +21,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
+from mnist_lightning.config.typed import command_line, typed_again
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
 from mnist_lightning.sweeps import jobs
-from mnist_lightning.sweeps.command_line import command_line, typed_again
 from mnist_lightning.sweeps.sweep import Sweep, job_name, quoted
 
 DIGITS = ("data=digits", "trainer.log_every_n_steps=30", "~callbacks.figures")  # figures take a second or two
@@ -624,7 +624,7 @@ def test_a_job_that_was_told_to_stop_has_not_failed(
     monkeypatch.setattr(jobs.warm, "start", lambda words, env, output, name: output.write(b"terminated\n") and ended)
     job = jobs.Process(tmp_path / "0_seed=0", [], slot=0, slots=1)
     if is_told:
-        job.send(signal.SIGTERM)
+        job.stop()
     assert job.close()["status"] == status
     assert job.directory.exists() != is_told
 
