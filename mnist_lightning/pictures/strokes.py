@@ -228,14 +228,14 @@ def is_stroke(part: Part, main: Part, mask: Mask) -> bool:
 def filled_strokes(ink: Ink) -> Ink:
     """Return `ink` with hollow strokes filled: the holes that are long strips, unlike the loops of a digit."""
     holes, count = ndimage.label(ink < 0.5)
-    if count < 2:
+    is_enclosed = np.ones(count + 1, bool)
+    is_enclosed[[0, *holes[0], *holes[-1], *holes[:, 0], *holes[:, -1]]] = False
+    if not is_enclosed.any():
         return ink
-    depth = ndimage.distance_transform_edt(ink < 0.5)
+    widths = np.zeros(count + 1)
+    np.maximum.at(widths, holes, 2 * ndimage.distance_transform_edt(ink < 0.5))
     sizes = np.bincount(holes.ravel(), minlength=count + 1)
-    widths = 2 * np.asarray(ndimage.maximum(depth, holes, np.arange(count + 1)))
-    outside = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
-    strips = (sizes > STRIP * widths**2) & (widths < 0.3 * max(ink.shape))
-    strips[[0, *outside]] = False
+    strips = is_enclosed & (sizes > STRIP * widths**2) & (widths < 0.3 * max(ink.shape))
     return np.where(strips[holes], np.float32(1), ink) if strips.any() else ink
 
 
