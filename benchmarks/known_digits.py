@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from mnist_lightning.config import compose
 from mnist_lightning.config.build import source
-from mnist_lightning.pictures.remark import KNOWN, coarse
+from mnist_lightning.pictures.likeness import KNOWN, coarse
 
 COMPONENTS = 20
 

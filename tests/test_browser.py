@@ -239,6 +239,7 @@ def test_a_server_that_has_gone_is_said_and_waited_for(browser: Chrome, trained:
     stroke(browser, ONE)
     until(browser, gone.is_displayed)
     assert gone.text.startswith("The server has gone. Start it again, and this page goes on")
+    assert gone.text.endswith(f" --port {port}")
     wait_for(browser, "No answer.")
     keep(browser, "gone")
     with serving(trained, port):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from mnist_lightning.pictures.likeness import unlikeness
 from mnist_lightning.pictures.paper import (
     PictureError,
     Pixels,
@@ -33,6 +34,7 @@ PLAIN = 0.08  # of what is looked at is light or dark, at most: no sheet lies on
 LEVEL = 5  # degrees: a sheet that is turned by less is left as it is
 MARGIN = 0.02  # of a sheet's sides: a digit keeps away from them
 NARROWER = 0.65  # of the strokes' width in the whole picture: then the digit is the one on the sheet
+ODD = 4  # of `unlikeness`: 1 in 50 of MNIST's digits is less like one
 FAINT = 0.2  # of the ink in full: what is fainter at its sides does not count
 FINE = 6  # times as many pixels as in the end: then strokes are widened
 
@@ -73,7 +75,12 @@ def prepare(picture: Pixels) -> Pixels:
     In `picture`, uint8 (H, W) or in colours (H, W, 3), dark ink is anywhere on light paper, or light on dark; a blank
     one is a PictureError.
     """
-    return fitted_to_box(as_wide(filled_strokes(cropped(digit_in(enlarged(picture))))))
+    return fitted(digit_in(enlarged(picture)))
+
+
+def fitted(ink: Ink) -> Pixels:
+    """Return a digit's ink (H, W) as MNIST would show it: its strokes, its size and its place."""
+    return fitted_to_box(as_wide(filled_strokes(cropped(ink))))
 
 
 def fitted_to_box(ink: Ink) -> Pixels:
@@ -112,22 +119,30 @@ def enlarged(picture: Pixels) -> Pixels:
 
 
 def digit_in(picture: Pixels, depth: int = 0) -> Ink:
-    """Return the digit's ink, float32 (H, W): on a sheet that holds it whole, else in the whole picture."""
-    grey, ink = in_grey(picture), None
+    """Return the digit's ink, float32 (H, W): on a sheet that holds it whole, else where it is most like a digit."""
+    grey = in_grey(picture)
     share = light_share(grey)
-    with suppress(PictureError):  # blank as a whole
-        ink = find_ink(picture, depth > 0, share)
-    is_plain = depth == DEEPEST or not PLAIN < share < 1 - PLAIN
-    for region, angle in () if is_plain else sheets(grey):
-        try:
-            on_it = digit_in(on_sheet(picture, region, angle), depth + 1)
-        except PictureError:  # an empty one
+    found = []
+    try:
+        found.append(find_ink(picture, depth > 0, share))
+    except PictureError as error:  # blank as a whole
+        blank = error
+    whole = found[0] if found else None
+    for light in [grey] if picture.ndim == 2 else [grey, np.ptp(picture, axis=2)]:  # a note may differ in colour alone
+        if depth == DEEPEST or not PLAIN < light_share(light) < 1 - PLAIN:
             continue
-        if is_inside(on_it, MARGIN) and (
-            ink is None or holds(region, ink) or narrowness(on_it) < NARROWER * narrowness(ink)
-        ):
-            return on_it
-    return find_ink(picture, depth > 0, share) if ink is None else ink
+        for region, angle in sheets(light):
+            with suppress(PictureError):  # an empty one
+                on_it = digit_in(on_sheet(picture, region, angle), depth + 1)
+                if not is_inside(on_it, MARGIN):
+                    continue
+                if whole is None or holds(region, whole) or narrowness(on_it) < NARROWER * narrowness(whole):
+                    return on_it
+                found.append(on_it)
+    if not found:
+        raise blank
+    unlike = [unlikeness(fitted(ink)).min() for ink in found] if len(found) > 1 else [0.0]
+    return found[0] if unlike[0] < ODD else found[int(np.argmin(unlike))]
 
 
 def holds(region: NDArray[np.bool_], ink: Ink) -> bool:

@@ -1,15 +1,14 @@
 """What to say beside an answer that may not be one: `python benchmarks/own_pictures.py RUN --doubt` measures it."""
 
 from collections.abc import Sequence
-from functools import cache
 from itertools import combinations
 from math import log
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mnist_lightning.pictures.likeness import unlikeness
 from mnist_lightning.pictures.prepare import BOX
 
 DIGITS = "0123456789"  # the classes of which it is known what they look like
@@ -17,7 +16,6 @@ UNSURE = 0.4  # probability: about 1 in 1,000 of MNIST's digits are read with le
 UNLIKE = 5.6  # of `strangeness`: about 1 in 250 of the digits held out, laid on paper, are stranger
 TALL = 0.6  # of the taller of two things that stand side by side
 INKED = 64  # of 255
-KNOWN = Path(__file__).with_name("digits.npz")  # written by benchmarks/known_digits.py
 
 
 def remark_on(
@@ -47,25 +45,6 @@ def are_two(prepared: NDArray[np.uint8]) -> bool:
 
 
 def strangeness(prepared: NDArray[np.uint8], probabilities: Sequence[float]) -> float:
-    """Return how little a prepared picture is like MNIST's pictures of the most likely digit.
-
-    That is its squared distance from the space of that digit's principal components, and how unlikely the answer is.
-    """
+    """Return how unlike the most likely digit a prepared picture is, and how unlikely that is."""
     digit = int(np.argmax(probabilities))
-    mean, components = (known[digit] for known in known_digits())
-    deviation = coarse(prepared) - mean
-    distance = np.square(deviation).sum() - np.square(components @ deviation).sum()
-    return float(distance) - log(max(probabilities))
-
-
-def coarse(prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return pictures uint8 (…, 28, 28) as the means of 2×2 pixels, float32 (…, 196), 0 to 1."""
-    blocks = prepared.reshape(*prepared.shape[:-2], 14, 2, 14, 2).mean((-3, -1), dtype=np.float32)
-    return blocks.reshape(*prepared.shape[:-2], 196) / 255
-
-
-@cache
-def known_digits() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return of MNIST's 60,000 coarse training images each digit's mean (10, 196) and components (10, 20, 196)."""
-    with np.load(KNOWN) as known:
-        return known["mean"].astype(np.float32), known["components"].astype(np.float32)
+    return float(unlikeness(prepared)[digit]) - log(probabilities[digit])

@@ -21,6 +21,7 @@ MOST_PARTS = 40  # the largest: a page of dots has thousands
 WITHIN = 0.35  # of the size of what is around it: a digit is no smaller
 ROUND = 0.95  # of its convex hull that a ring or a box fills
 STROKE, HEIGHT = 2.5, 20  # pixels: the strokes of MNIST's digits in their box
+CLEAR, USUAL = 0.3, 95  # of the ink in full; percent of what is clearly ink: where thin strokes cross, it is darker
 BOLD = 3.2  # pixels: wider strokes are thinned to this
 STRIP = 4  # times as long as wide: the inside of a hollow stroke, which no loop of a digit is
 EIGHT = np.ones((3, 3), bool)
@@ -250,7 +251,7 @@ def as_wide(ink: Ink) -> Ink:
 
     What is widened has a little more paper around it. Of a bold stroke that part is kept which is deepest in it.
     """
-    inked = ink > ink.max() / 2
+    inked = ink > np.percentile(ink[ink > CLEAR], USUAL) / 2
     width, side = stroke_width(inked), max(ink.shape)
     more = (STROKE * side / HEIGHT - width) / (2 - 2 * STROKE / HEIGHT)  # the digit grows by as much
     if more >= 0.5:

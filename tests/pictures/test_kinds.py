@@ -1,5 +1,6 @@
 """Pictures as people take them: a digit is prepared on its sheet, among lines and by any pen as it is alone."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mnist_lightning.pictures.picture_files import read_picture
 from mnist_lightning.pictures.prepare import PictureError, prepare, without_colours
 from mnist_lightning.pictures.sheet import sheets
 from mnist_lightning.pictures.strokes import as_wide, filled_strokes, stroke_width, without_lines
@@ -108,6 +110,38 @@ def test_strokes_become_as_wide_as_those_of_mnist(width: int) -> None:
     wide = as_wide(ink)
     assert 2.2 <= 20 * stroke_width(wide > 0.5) / max(wide.shape) <= 3.9
     assert wide[len(wide) // 2, wide.shape[1] // 2] == 0, "the hole stays"
+
+
+def test_a_note_that_differs_from_the_desk_in_colour_alone_is_a_sheet() -> None:
+    desk = Image.new("RGB", (900, 700), (205, 208, 212))
+    draw = ImageDraw.Draw(desk)
+    draw.rectangle([300, 200, 630, 530], fill=(250, 226, 90))
+    seven = [(390, 260), (510, 260), (434, 460)]
+    draw.line(seven, fill=(25, 25, 25), width=9)
+    plain = Image.new("L", (330, 330), 255)
+    ImageDraw.Draw(plain).line([(x - 300, y - 200) for x, y in seven], fill=0, width=9)
+    assert likeness(prepare(np.asarray(desk)), prepare(np.asarray(plain))) > 0.9
+
+
+def test_a_window_is_not_taken_for_the_digit_in_it() -> None:
+    screen = Image.new("RGB", (1000, 700), (52, 101, 164))
+    draw = ImageDraw.Draw(screen)
+    draw.rectangle([120, 80, 860, 620], fill="white", outline=(90, 90, 90))
+    draw.rectangle([120, 80, 860, 142], fill=(222, 222, 222))
+    draw.line([(498, 250), (498, 510)], fill=(30, 30, 30), width=8)
+    rows, columns = np.nonzero(prepare(without_colours(np.asarray(screen))) > 64)
+    assert np.ptp(rows) > 3 * np.ptp(columns), "a 1"
+
+
+def test_a_hairline_is_widened_where_it_crosses_itself_too() -> None:
+    paper = Image.new("RGB", (800, 800), "white")
+    draw = ImageDraw.Draw(paper)
+    draw.ellipse([280, 150, 480, 380], outline="black")
+    draw.line([(480, 265), (420, 650)], fill="black")
+    paper.save(file := io.BytesIO(), "PNG")
+    file.seek(0)
+    rows, columns = np.nonzero(prepare(read_picture(file)) > 64)
+    assert np.ptp(rows) >= 18 and np.ptp(columns) >= 6, "the whole 9"
 
 
 def test_a_digit_is_found_among_thousands_of_dots() -> None:

@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_lightning.config import build, compose
+from mnist_lightning.pictures.likeness import known_digits
 from mnist_lightning.pictures.prepare import prepare
-from mnist_lightning.pictures.remark import UNLIKE, are_two, known_digits, remark_on, strangeness
+from mnist_lightning.pictures.remark import UNLIKE, are_two, remark_on, strangeness
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
 import known_digits as known_by

@@ -345,10 +345,11 @@ async function look() {
 }
 
 function lose(error) {
+  const port = location.port === "8000" ? "" : ` --port ${location.port}`;
   if (!isEmpty()) show({ error: "No answer." });
   const what = error.name === "TimeoutError"
     ? "The server is slow to answer. This page goes on asking."
-    : `The server has gone. Start it again, and this page goes on: python -m mnist_lightning.serve ${checkpoint}`;
+    : `The server has gone. Start it again, and this page goes on: python -m mnist_lightning.serve ${checkpoint}${port}`;
   if (!gone.hidden && gone.textContent === what) return; // else it is read aloud again
   gone.hidden = false;
   gone.textContent = what;
