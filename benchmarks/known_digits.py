@@ -4,6 +4,7 @@ It writes mnist_lightning/pictures/digits.npz: of each digit the mean and the fi
 60,000 training images, in float16. No image can be read from it.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from mnist_lightning.config import compose
 from mnist_lightning.config.build import source
 from mnist_lightning.pictures.likeness import KNOWN, coarse
+from mnist_lightning.terminal.command import answered
 
 COMPONENTS = 20
 
@@ -27,10 +29,13 @@ def known(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[NDArray
 
 
 def main() -> None:
-    images, labels, *_ = source(compose.own_data("mnist"), *sys.argv[1:]).checked(may_download=False)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="that holds MNIST (default: where a run finds it)")
+    images, labels, *_ = source(compose.own_data("mnist"), parser.parse_args().folder).checked(may_download=False)
     mean, components = known(images, labels)
     np.savez_compressed(KNOWN, mean=mean, components=components)
 
 
 if __name__ == "__main__":
-    main()
+    with answered():
+        main()

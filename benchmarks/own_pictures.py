@@ -234,9 +234,7 @@ def draw_steps(path: Path, seed: int) -> None:
             cell.imshow(shown, cmap=None if shown.ndim == 3 else "gray", interpolation="nearest")
             cell.set(xticks=[], yticks=[])
         cells[0].set_ylabel(kind)
-    for cell, title in zip(
-        grid[0], ("the picture", "what stands out", "the digit", "its strokes", "28×28"), strict=True
-    ):
+    for cell, title in zip(grid[0], TITLES, strict=True):
         cell.set_title(title, fontsize=10)
     page.savefig(path)
 
