@@ -25,20 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one list of objects")
     parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw")
     options = parser.parse_args(arguments)
+    if Path(options.run).is_file() and Path(options.run).suffix != ".ckpt":
+        parser.error(f"{options.run} is a file: first comes RUN, a run directory or a checkpoint in one, then pictures")
     answers: list[dict[str, Any]] = []
     told: set[str] = set()
     for answer in predict(options.run, pictures(options.images, told), options.save_prepared):
         answers.append(answer)
-        name = printable(answer["file"])
+        name = "standard input" if answer["file"] == "-" else printable(answer["file"])
         if answer["file"] in told:
             continue
         if "error" in answer:
             show(f"{name}: {printable(answer['error'])}", sys.stderr)
         elif not options.json:
             first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
+            other = f"{answer['second_confidence']:.1%}"
+            second_guess = "" if other == "0.0%" else f"  (else {second} {other})"
             remark = f"  {answer['remark']}" if answer.get("remark") else ""
-            rest = f"(else {second} {answer['second_confidence']:.1%}){remark}"
-            show(f"{name}: {first}  {answer['confidence']:.1%}  {rest}")
+            show(f"{name}: {first}  {answer['confidence']:.1%}{second_guess}{remark}")
     if options.json:
         print(json.dumps(answers, indent=2, allow_nan=False))
     return int(any("error" in answer for answer in answers))

@@ -47,6 +47,7 @@ def bad_pictures(folder: Path) -> dict[str, str]:
         "bomb.png": "more than 100,000,000 pixels: make it smaller",
         "cut.png": "damaged: image file is truncated",
         "missing.png": "No such file or directory",
+        "https://example.org/3.png": "No such file or directory: download it, and name the file",
     }
 
 
@@ -59,6 +60,14 @@ def test_predict_answers_each_picture(run: Path, program: Program, tmp_path: Pat
     assert [line.partition(" (")[0] for line in ended.stderr.splitlines()] == [
         f"{name}: {message}" for name, message in expected.items()
     ]
+
+
+def test_run_and_picture_exchanged_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zero = tmp_path / "zero.png"
+    Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(zero)
+    with pytest.raises(SystemExit, match="2"):
+        predict.main([str(zero), str(run)])
+    assert f"{zero} is a file: first comes RUN, a run directory or a checkpoint in one" in capsys.readouterr().err
 
 
 def test_predict_json_is_one_list(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +99,7 @@ def test_predict_takes_folders_and_standard_input(
     assert predict.main([str(run), "photos", "-", "--save-prepared", "photos"]) == 0
     said = capsys.readouterr()
     assert [line.split(":")[0] for line in said.out.splitlines()] == [
-        "photos/b.png", "photos/c.download", "photos/deep/a.jpg", "-"
+        "photos/b.png", "photos/c.download", "photos/deep/a.jpg", "standard input"
     ]  # fmt: skip
     assert said.err == "photos: left out 1 .txt\n"
     with Image.open("photos/b.png") as untouched, Image.open("photos/b-2.png") as saved:
@@ -184,7 +193,7 @@ def test_file_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("redirection", "status", "errors"),
     [
-        ("<&-", 1, "-: empty: there is nothing in it\n"),
+        ("<&-", 1, "standard input: empty: there is nothing in it\n"),
         ("< zero.png >&-", 0, ""),
     ],
 )

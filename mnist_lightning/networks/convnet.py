@@ -1,8 +1,11 @@
 """Networks of 3×3 convolutions that end in the mean of each channel, so that few weights are needed."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -29,6 +32,8 @@ class ConvNet(nn.Module):
             each layer's own.
         residual: what goes in is added to what comes out (He and others 2015, arXiv:1512.03385), where it has the
             same shape.
+        test_time_rotation: degrees. In an evaluation the logits are the mean of three: of the image as it is, turned
+            by so much to the left, and to the right. 0: of the image as it is alone.
         channels_in: of the images.
         classes: number of logits.
     """
@@ -43,6 +48,7 @@ class ConvNet(nn.Module):
         separable: bool = False,
         shared: bool = False,
         residual: bool = False,
+        test_time_rotation: Annotated[float, Field(ge=0, lt=90)] = 0.0,
         *,
         channels_in: int,
         classes: int,
@@ -63,10 +69,14 @@ class ConvNet(nn.Module):
         layers[-1].dropout.p = 0.0
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(depth, classes)
+        self.angles = (0.0, test_time_rotation, -test_time_rotation) if test_time_rotation else (0.0,)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float (N, classes), of normalized images, float (N, channels_in, H, W)."""
-        return self.classifier(self.features(images).mean(dim=(2, 3)))
+        is_turned = len(self.angles) > 1 and not self.training
+        views = torch.cat([turned(images, angle) for angle in self.angles]) if is_turned else images
+        logits = self.classifier(self.features(views).mean(dim=(2, 3)))
+        return logits.unflatten(0, (len(self.angles), -1)).mean(dim=0) if is_turned else logits
 
 
 class Layer(nn.Module):
@@ -87,3 +97,14 @@ def convolution(inputs: int, outputs: int, padding: int, separable: bool, stride
         return nn.Conv2d(inputs, outputs, 3, stride, padding, bias=False)
     in_each = nn.Conv2d(inputs, inputs, 3, stride, padding, groups=inputs, bias=False)
     return nn.Sequential(in_each, nn.Conv2d(inputs, outputs, 1, bias=False))
+
+
+def turned(images: Tensor, degrees: float) -> Tensor:
+    """Return images (N, C, H, W) turned about their middle, to the left where `degrees` > 0; borders are continued."""
+    if not degrees:
+        return images
+    height, width = images.shape[2:]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    from_where = images.new_tensor([[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]])
+    grid = F.affine_grid(from_where[None], [1, 1, height, width], align_corners=False)
+    return F.grid_sample(images, grid.expand(images.shape[0], -1, -1, -1), padding_mode="border", align_corners=False)

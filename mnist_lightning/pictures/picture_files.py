@@ -109,7 +109,8 @@ def read_bytes(source: Picture) -> bytes:
             f"a folder without pictures: {has}" if not pictures else "a folder: name its pictures"
         ) from error
     except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
+        instead = ": download it, and name the file" if "://" in str(source) else ""
+        raise PictureError(f"{error.strerror or error}{instead}") from error
     if len(content) > MOST_BYTES:
         raise PictureError(f"more than {MOST_BYTES:,} bytes: make it smaller")
     if not content:

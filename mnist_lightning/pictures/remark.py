@@ -27,7 +27,7 @@ def remark_on(
     digits it is known what they look like, of other handwriting only how sure the answer is.
     """
     if prepared.ndim == 2 and are_two(prepared):
-        return "there may be two things on it: show one"
+        return "there may be two things on it: show one at a time"
     is_digit = prepared.ndim == 2 and "".join(classes) == DIGITS
     if max(probabilities) < UNSURE or (is_digit and strangeness(prepared, probabilities) > UNLIKE):
         return "it may be something else"

@@ -1,9 +1,11 @@
 """The network of 3×3 convolutions against the same written by hand, and its parameters against counts by hand."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import PROJECT
+from PIL import Image
 
 from mnist_lightning.networks.convnet import ConvNet
 
@@ -67,3 +69,30 @@ def test_no_padding_and_a_stride_make_images_smaller() -> None:
 def test_dropout_is_everywhere_but_before_the_means() -> None:
     network = ConvNet(((4, 4), (4,)), dropout=0.25, channels_in=1, classes=10)
     assert [layer.p for layer in network.modules() if isinstance(layer, torch.nn.Dropout)] == [0.25, 0.25, 0.0]
+
+
+def test_evaluation_is_the_mean_of_three_views() -> None:
+    """Images that are not square and have two channels; turned by Pillow, but for their border, which is continued."""
+    torch.manual_seed(0)
+    plain, three = (
+        ConvNet(((4,), (6,)), test_time_rotation=angle, channels_in=2, classes=3).eval() for angle in (0.0, 12.0)
+    )
+    three.load_state_dict(plain.state_dict())
+    images = torch.zeros(3, 2, 21, 33)
+    images[:, :, 7:14, 10:24] = torch.rand(3, 2, 7, 14)
+
+    def by_pillow(angle: float) -> torch.Tensor:
+        planes = [
+            Image.fromarray(plane.numpy()).rotate(angle, Image.Resampling.BILINEAR) for plane in images.flatten(0, 1)
+        ]
+        return torch.stack([torch.from_numpy(np.array(plane)) for plane in planes]).view_as(images)
+
+    expected = (plain(images) + plain(by_pillow(12)) + plain(by_pillow(-12))) / 3
+    torch.testing.assert_close(three(images), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(three(images[:1]), expected[:1], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(plain(images), expected, atol=1e-3)
+    plain.train(), three.train()
+    torch.manual_seed(1)
+    trained = plain(images)
+    torch.manual_seed(1)
+    assert torch.equal(three(images), trained)

@@ -38,7 +38,7 @@ def test_two_things_side_by_side_are_remarked_and_one_is_not() -> None:
     assert np.count_nonzero([are_two(pair) for pair in pairs]) >= 5
     assert not any(are_two(digit_of(digit, seed)) for digit in range(10) for seed in range(3))
     two = next(pair for pair in pairs if are_two(pair))
-    assert remark_on(two, sure_of(1)) == "there may be two things on it: show one"
+    assert remark_on(two, sure_of(1)) == "there may be two things on it: show one at a time"
 
 
 def test_an_unsure_answer_is_remarked_whatever_is_on_the_picture() -> None:
