@@ -18,6 +18,7 @@ import torch
 import warm
 import yaml
 from conftest import PROJECT, Program, environment
+from omegaconf import OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_docs import check_jobs
@@ -29,6 +30,7 @@ from mnist_lightning.config.explain import explained
 from mnist_lightning.datasets import mnist
 from mnist_lightning.datasets.folder import Folder
 from mnist_lightning.datasets.source import Source
+from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError
 from mnist_lightning.runs.weights import read_checkpoint
 from mnist_lightning.trained import load_run
@@ -574,6 +576,14 @@ def test_a_source_is_held_against_what_it_says() -> None:
         source.arrays = *wrong, images, labels
         with pytest.raises(RunError, match="Wrong: its training"):
             source.checked()
+
+
+def test_settings_that_came_later_are_those_of_today() -> None:
+    """A run from before a network had them counts as the same experiment as one of today."""
+    today = check.plain(OmegaConf.load(PROJECT / "conf" / "model" / "convnet.yaml"))
+    before = {name: value for name, value in today.items() if not name.startswith("test_time_")}
+    assert len(before) == len(today) - 1
+    assert in_todays_words({"model": before})["model"] == today
 
 
 EARLIER = sorted((PROJECT / "tests" / "earlier_runs").iterdir())

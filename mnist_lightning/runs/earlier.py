@@ -15,6 +15,9 @@ LATER: Mapping[str, Any] = {  # what did not exist then, and what it was
     "init_from": None,
     "freeze": [],
 }
+LATER_OF_NETWORKS: Mapping[str, Mapping[str, Any]] = {
+    "mnist_lightning.networks.convnet.ConvNet": {"test_time_rotation": 0.0},
+}
 SOURCES = {"mnist": "mnist_lightning.datasets.mnist.MNIST", "digits": "mnist_lightning.datasets.digits.Digits"}
 
 
@@ -25,6 +28,8 @@ def in_todays_words(settings: Mapping[str, Any]) -> dict[str, Any]:
         text = text.replace(f'"{before}', f'"{now}')
     found: dict[str, Any] = {**LATER, **json.loads(text)}
     data, model, callbacks = (found.get(group) for group in ("data", "model", "callbacks"))
+    if isinstance(model, dict):
+        found["model"] = model = {**LATER_OF_NETWORKS.get(str(model.get("_target_")), {}), **model}
     best = callbacks.get("best_checkpoint") if isinstance(callbacks, dict) else None
     if isinstance(best, dict) and best.get("save_on_train_epoch_end"):
         best["save_on_train_epoch_end"] = None  # the same, but where runs are evaluated at other times

@@ -79,7 +79,7 @@ def test_evaluation_is_the_mean_of_three_views() -> None:
     )
     three.load_state_dict(plain.state_dict())
     images = torch.zeros(3, 2, 21, 33)
-    images[:, :, 7:14, 10:24] = torch.rand(3, 2, 7, 14)
+    images[:, :, 7:14, 10:24] = 30 * torch.rand(3, 2, 7, 14)
 
     def by_pillow(angle: float) -> torch.Tensor:
         planes = [
@@ -91,7 +91,8 @@ def test_evaluation_is_the_mean_of_three_views() -> None:
     torch.testing.assert_close(three(images), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(three(images[:1]), expected[:1], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(plain(images), expected, atol=1e-3)
-    plain.train(), three.train()
+    plain.train()
+    three.train()
     torch.manual_seed(1)
     trained = plain(images)
     torch.manual_seed(1)
