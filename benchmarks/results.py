@@ -146,8 +146,8 @@ INTRODUCTION = """# What the recipes reach
 
 Written by `make results` from the files of docs/results/. Test accuracy: mean ± sd of n seeds, 0 to n - 1, after the
 fixed last epoch, trained on all 60,000 images. Nothing was chosen by the test set. Seconds: training, and the
-evaluation after each epoch, the median of the runs; of runs on one thread, two stood side by side on a busy machine, so
-that theirs say little. How each was found: [how-it-was-found.md](how-it-was-found.md).
+evaluation after each epoch, the median of the runs; runs on one thread shared a busy machine, two at a
+time, so that their times mean little. How each was found: [how-it-was-found.md](how-it-was-found.md).
 
 | command | parameters | epochs | test accuracy | errors of 10,000 | seconds | on | public figure |
 | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |"""

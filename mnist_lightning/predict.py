@@ -1,4 +1,4 @@
-"""What is on a person's own pictures, for MNIST which digit: `python -m mnist_lightning.predict RUN IMAGE…`."""
+"""Read your own pictures, for MNIST the digit on each: `python -m mnist_lightning.predict RUN IMAGE…`."""
 
 import io
 import json
@@ -20,10 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line per picture; exit status 1 where one could not be read."""
     parser = parser_for_run("predict", __doc__)
     parser.usage = "%(prog)s [-h] [--json]\n           [--save-prepared DIR] RUN IMAGE [IMAGE ...]"
-    images = "pictures, for MNIST of a digit each, folders of them, or - for standard input"
+    images = "pictures, folders of them, or - for standard input"
     parser.add_argument("images", metavar="IMAGE", nargs="+", help=images)
     parser.add_argument("--json", action="store_true", help="print one list of objects")
-    parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="write there what the network saw")
+    parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="save what the network saw there")
     options = parser.parse_args(arguments)
     if Path(options.run).is_file() and Path(options.run).suffix != ".ckpt":
         parser.error(f"{options.run} is a file: first comes RUN, a run directory or a checkpoint in one, then pictures")

@@ -70,8 +70,9 @@ def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:
     changes = [change for change in overrides or () if not change.lstrip("+").startswith(("resume=", "trust="))]
     for change in changes:
         if not change.lstrip("+").startswith(CHANGEABLE):
+            again = f"To change it, run it again: python train.py again={run.directory} {change}"
             allowed = "only trainer.*, data.root and data.search can be changed"
-            raise UsageError(f"{change}: a resumed run stays the same experiment; {allowed}")
+            raise UsageError(f"{change}: a resumed run stays the same experiment; {allowed}. {again}")
     names = flat(config, resolve=False)
     with explained(changes):
         for override in OverridesParser.create().parse_overrides(changes):

@@ -95,8 +95,10 @@ class Leaderboard:
             only = "with one finished experiment nothing was chosen by it"
             notes.append(f"{self.metric.capitalize()} on the test set; {only}.")
         else:
+            held_out = self.finished.get(self.column("val"))
+            which = "no" if held_out is None or held_out.isna().all() else "not every"
             notes.append(
-                f"Ranked by TEST {self.metric}, because not every run has held-out images: the first row was chosen by "
+                f"Ranked by TEST {self.metric}, because {which} run has held-out images: the first row was chosen by "
                 "the test set, and looks better than it is. To choose fairly, hold images out: data.val_size=N."
             )
         for dataset, rows in self.ranked.groupby("dataset"):
@@ -210,7 +212,8 @@ def lead(first: tuple[float, float, int], second: tuple[float, float, int], metr
     difference = rounded(scale * (first[0] - second[0]) * (-1 if is_cost(metric) else 1), digits)
     points = " points" if scale > 1 else ""
     if min(first[2], second[2]) < 2:
-        return f"{difference}{points} ahead; more seeds would show whether that is chance: seed=0,1,2."
+        told = f"{difference}{points} ahead" if first[0] != second[0] else "as good as the second"
+        return f"{told}; more seeds would show whether that is chance: seed=0,1,2."
     error = scale * math.hypot(*(sd / math.sqrt(n) for _, sd, n in (first, second)))
     if not error:
         return f"{difference}{points} ahead; the seeds of each do not differ, so there is nothing to test."

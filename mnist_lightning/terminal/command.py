@@ -116,7 +116,7 @@ def show(text: str, file: TextIO | None = None) -> None:
 
 def wrapped(text: str, width: int) -> str:
     """Break lines longer than a terminal between words; a command to type stays whole, on a line of its own."""
-    lines = []
+    lines, on_their_own = [], []
     for line in text.split("\n"):
         if len(line) <= width:
             lines.append(line)
@@ -125,9 +125,11 @@ def wrapped(text: str, width: int) -> str:
         words = re.sub(r"(?<=\d) (?=s\b)", "\xa0", words)  # a number keeps its unit
         broken = textwrap.wrap(words, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
         lines += [part.replace("\xa0", " ") for part in broken]
-        for command in commands:
-            room = width - len(command)
-            lines.append(" " * (room if 0 <= room < 4 else 4) + command)
+        on_their_own += [(len(lines), command) for command in commands]
+        lines += commands
+    indent = min((width - len(command) for _, command in on_their_own if len(command) <= width), default=4)
+    for place, command in on_their_own:
+        lines[place] = " " * min(indent, 4) + command
     return "\n".join(lines)
 
 

@@ -57,7 +57,7 @@ def test_a_run_whose_files_have_changed_is_not_the_same_again(run: Path) -> None
     settings = yaml.safe_load((run / "config.yaml").read_text())
     settings["optimizer"]["momentum"] = 0.25
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
-    said = r"optimizer.momentum=0.5: .* was made with 0.25, and files of conf/ have changed since"
+    said = r"optimizer.momentum=0.5: .* was made with 0.25, and files of conf/, or its own, have changed since"
     with pytest.raises(UsageError, match=said):
         as_meant([f"again={run}"])
 

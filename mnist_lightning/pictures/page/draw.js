@@ -310,8 +310,8 @@ function inWords(probabilities, [first, second]) {
 }
 
 function percent(probability) {
-  if (probability > 0.99) return "over\u00a099\u00a0%";
-  return probability < 0.01 ? "under\u00a01\u00a0%" : `${Math.round(100 * probability)}\u00a0%`;
+  if (probability > 0.99) return "over\u00a099%";
+  return probability < 0.01 ? "under\u00a01%" : `${Math.round(100 * probability)}%`;
 }
 
 // What is read aloud waits until the pen is lifted; an equal sentence is not repeated.
