@@ -19,6 +19,7 @@ from mnist_lightning.datasets.source import DIGITS
 from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.figures import of_images, of_run, report
 from mnist_lightning.networks.cnn import CNN
+from mnist_lightning.networks.convnet import ConvNet
 from mnist_lightning.pictures.prepare import PictureError
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.weights import weights_sha256
@@ -107,6 +108,11 @@ def test_network_figures_hold_every_layer() -> None:
     sizes = [np.asarray(image.get_array()).shape for image in maps.images]
     assert sizes == [(28, 28)] + 4 * [(24, 24)] + 8 * [(12, 12)] + 20 * [(8, 8)] + 40 * [(4, 4)], "at most 20 a layer"
     assert [np.asarray(image.get_array()).shape for image in kernels.images] == 4 * [(5, 5)]
+    convnet = report.of_network(ConvNet([[4, 4]], channels_in=1, classes=10), torch.rand(1, 1, 28, 28), "x")[
+        "feature_maps"
+    ]
+    of_layers = [text.get_text().split()[1] for text in convnet.axes[0].texts[1:]]
+    assert of_layers == ["Conv2d", "ReLU", "BatchNorm2d"] * 2, "nothing that stays as it was"
 
 
 def test_captioned_images_keep_their_greys() -> None:

@@ -140,7 +140,9 @@ def again(words: Sequence[str]) -> list[str]:
             continue
         if not f"{key}=".startswith(CHANGEABLE):
             changed = f"{key}={shown(now.get(key))}: {directory} was made with {shown(before.get(key))}"
-            raise UsageError(f"{changed}, and files of conf/, or its own, have changed since. See {directory / CONFIG_FILE}")
+            raise UsageError(
+                f"{changed}, and files of conf/, or its own, have changed since. See {directory / CONFIG_FILE}"
+            )
         kept.append(f"{key}={json.dumps(before.get(key))}")  # it was resumed with that
     return [*config_options(recorded), *kept, *(word for word in words if not word.startswith("again="))]
 

@@ -15,6 +15,7 @@ from mnist_lightning.networks.layers import layer_outputs
 
 MOST_ERRORS = 20  # that are shown
 LONGEST_NAME = 12  # letters of a class
+IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)  # layers that change nothing in an evaluation
 
 
 def title(results: Mapping[str, Any], epochs: int) -> str:
@@ -53,7 +54,8 @@ def caption(true: str, guess: str, share: float) -> str:
 def of_network(network: nn.Module, image: Tensor, title: str) -> dict[str, Figure]:
     """Draw the first layer's filters and what each layer makes of one normalized image, (1, C, H, W)."""
     layers = layer_outputs(network, image)
-    maps = [(f"{name} {type(layer).__name__}", output[0].cpu().numpy()) for name, layer, output in layers]
+    changing = [layer for layer in layers if not isinstance(layer[1], IDLE)]
+    maps = [(f"{name} {type(layer).__name__}", output[0].cpu().numpy()) for name, layer, output in changing]
     maps = [("input", image[0].float().cpu().numpy()), *((name, output) for name, output in maps if output.ndim == 3)]
     drawn = {}
     if len(maps) > 1:
