@@ -53,7 +53,8 @@ def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None
     Of handwriting, "remark" is what speaks against the answer, or None.
 
     Where the classes are no digits, "digit" and "second" are their numbers, and "class" and "second_class" their names.
-    The names are of files, - is standard input; pictures are saved as the network saw them.
+    The names are of files, - is standard input. Into `save_into` each picture is saved as the network saw it:
+    "prepared" is that file.
     """
     from mnist_lightning.trained import load_run
 
@@ -105,7 +106,7 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
         try:
             picture = trained.prepared(source)
             if save_into is not None:
-                save(picture, save_into, answer["file"])
+                answer["prepared"] = str(save(picture, save_into, answer["file"]))
             prepared.append(picture)
         except PictureError as error:
             answer["error"] = str(error.__cause__ or error)  # without the name, which stands before it
@@ -127,8 +128,8 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
     return answers
 
 
-def save(prepared: Any, folder: Path, name: str) -> None:
-    """Write a prepared picture under its own name, with a number where a file of that name exists already."""
+def save(prepared: Any, folder: Path, name: str) -> Path:
+    """Write a prepared picture under its own name, with a number where a file of that name exists already: return it."""
     from PIL import Image
 
     stem = "stdin" if name == "-" else Path(name).stem
@@ -137,6 +138,7 @@ def save(prepared: Any, folder: Path, name: str) -> None:
         number += 1
         path = folder / f"{stem}-{number}.png"
     Image.fromarray(prepared.transpose(1, 2, 0) if prepared.ndim == 3 else prepared).save(path)
+    return path
 
 
 if __name__ == "__main__":
