@@ -129,7 +129,7 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
 
 
 def save(prepared: Any, folder: Path, name: str) -> Path:
-    """Write a prepared picture under its own name, with a number where a file of that name exists already: return it."""
+    """Write a prepared picture under its own name, with a number where that exists already, and return the file."""
     from PIL import Image
 
     stem = "stdin" if name == "-" else Path(name).stem
