@@ -1,10 +1,10 @@
-"""What a step takes, three ways in one process, by turns: steadier than whole runs where the machine is not.
+"""What a step takes, several ways in one process, by turns: steadier than whole runs where the machine is not.
 
 python benchmarks/steps.py [--rounds N] [--root FOLDER]
 
-In each round a hand-tuned loop, a bare Trainer and this project take 150 steps each. A round's figure is the median of
-the times from one step's beginning to the next; the figures of all rounds, and their ratios within a round, are
-reduced to their medians.
+In each round a hand-tuned loop, a bare Trainer and this project, without augmentation and with, take 150 steps each.
+A round's figure is the median of the times from one step's beginning to the next; the figures of all rounds, and their
+ratios within a round, are reduced to their medians.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,12 @@ def bare_trainer(images: Tensor, labels: Tensor, root: str) -> None:
     Trainer(max_epochs=1, barebones=True, limit_train_batches=STEPS).fit(BareModule(), loader)
 
 
-def this_project(images: Tensor, labels: Tensor, root: str) -> None:
+def this_project(images: Tensor, labels: Tensor, root: str, callbacks: str = "default") -> None:
     """With everything on but the figures at its end."""
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(check.CONFIG_FOLDER), version_base="1.3"):
         words = ["trainer.max_epochs=1", f"trainer.limit_train_batches={STEPS}", "trainer.limit_val_batches=1"]
         words += [f"data.root={Path(root).absolute()}", "~callbacks.figures", f"output_dir={folder}/run"]
+        words += [f"callbacks={callbacks}"]
         config = hydra_compose("config", overrides=words)
         build.everything(config)
         with Run.create(config.output_dir, config.name, config.seed) as run:
@@ -92,6 +94,7 @@ def main() -> None:
     for kind in (Classifier, BareModule):
         setattr(kind, "training_step", noting(kind.training_step))  # noqa: B010
     ways = {"hand-tuned loop": by_hand, "bare Lightning Trainer": bare_trainer, "this project": this_project}
+    ways |= {f"`callbacks={name}`": partial(this_project, callbacks=name) for name in ("warp", "warp_ink")}
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(arguments.rounds):
         print(f"round {number + 1}/{arguments.rounds}", file=sys.stderr)

@@ -107,8 +107,8 @@ def test_predict_takes_folders_and_standard_input(
         assert np.array_equal(np.asarray(saved), prepare(zero))
     assert {"a.png", "stdin.png"} <= {path.name for path in Path("photos").iterdir()}
     assert predict.main([str(run), "photos/b.png", "photos/deep/a.jpg", "--json", "--save-prepared", "again"]) == 0
-    saved = [answer["prepared"] for answer in json.loads(capsys.readouterr().out)]
-    assert saved == ["again/b.png", "again/a.png"], "so that it is known which is of which"
+    files = [answer["prepared"] for answer in json.loads(capsys.readouterr().out)]
+    assert files == ["again/b.png", "again/a.png"], "so that it is known which is of which"
     assert predict.main([str(run), "texts"]) == 1
     assert capsys.readouterr().err == "texts: a folder without pictures: it has 1 .txt\n"
 
