@@ -30,7 +30,7 @@ def read_picture(
     source: Picture, shape: Sequence[int] | None = None,
     formats: Sequence[str] | None = None, most_pixels: int = MOST_PIXELS,
 ) -> NDArray[np.uint8]:  # fmt: skip
-    """Return a picture, uint8 (H, W) or where it has colours (H, W, 3), at most 320 pixels a side.
+    """Return a picture, uint8 (H, W) or where it has colours (H, W, 3), at most 384 pixels a side.
 
     What is transparent becomes paper. Of a picture that moves the last frame is taken, as the first of a digit being
     drawn is empty; of several pages the first.

@@ -26,7 +26,7 @@ from mnist_lightning.pictures.sheet import sheets
 from mnist_lightning.pictures.strokes import Ink, as_wide, filled_strokes, largest
 
 SIZE, BOX = 28, 20  # pixels
-LARGEST = 320  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
+LARGEST = 384  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
 SMALL, LARGER = 32, 160  # pixels of the longer side: a smaller picture is enlarged to this
 GREY = 24  # of 255: where the channels differ by less, they show nothing that the brightness does not
 DEEPEST = 3  # sheets on each other: a box on a sheet on a desk
@@ -60,7 +60,7 @@ def on_paper(picture: Image.Image) -> Image.Image:
 
 
 def shrunk(picture: Image.Image) -> Image.Image:
-    """Return a picture of at most 639 pixels a side: arithmetic on more would take memory for nothing."""
+    """Return a picture of at most 767 pixels a side: arithmetic on more would take memory for nothing."""
     return picture.reduce(max(max(picture.size) // LARGEST, 1))
 
 

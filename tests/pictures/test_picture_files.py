@@ -23,12 +23,12 @@ def written(picture: Image.Image, kind: str = "PNG", **options: object) -> io.By
     return file
 
 
-def test_a_large_picture_is_averaged_down_to_320() -> None:
-    columns = np.tile(np.array([0, 100], np.uint8), (600, 320))  # 640 wide
+def test_a_large_picture_is_averaged_down_to_384() -> None:
+    columns = np.tile(np.array([0, 100], np.uint8), (600, 384))  # 768 wide
     read = read_picture(written(Image.fromarray(columns)))
-    assert (read.shape, read.dtype) == ((300, 320), np.uint8)
+    assert (read.shape, read.dtype) == ((300, 384), np.uint8)
     assert np.unique(read).tolist() == [50]
-    assert read_picture(written(Image.new("L", (320, 30), 9))).shape == (30, 320)
+    assert read_picture(written(Image.new("L", (384, 30), 9))).shape == (30, 384)
 
 
 def test_the_most_that_is_read() -> None:

@@ -81,9 +81,9 @@ def test_the_colour_that_shows_most_is_taken_where_grey_shows_little() -> None:
     assert np.unique(paper.in_grey(np.asarray(halves(100, 105, "L")))).tolist() == [100, 105]
 
 
-def test_arithmetic_is_done_on_at_most_640_pixels_a_side() -> None:
-    sizes = {side: steps.shrunk(Image.new("L", (side, 2))).size[0] for side in (100, 320, 639, 640, 2000)}
-    assert sizes == {100: 100, 320: 320, 639: 639, 640: 320, 2000: 334}
+def test_arithmetic_is_done_on_at_most_768_pixels_a_side() -> None:
+    sizes = {side: steps.shrunk(Image.new("L", (side, 2))).size[0] for side in (100, 384, 767, 768, 2000)}
+    assert sizes == {100: 100, 384: 384, 767: 767, 768: 384, 2000: 400}
 
 
 def test_the_outermost_pixels() -> None:
