@@ -35,8 +35,6 @@ LEVEL = 5  # degrees: a sheet that is turned by less is left as it is
 MARGIN = 0.02  # of a sheet's sides: a digit keeps away from them
 NARROWER = 0.65  # of the strokes' width in the whole picture: then the digit is the one on the sheet
 ODD = 4  # of `unlikeness`: 1 in 50 of MNIST's digits is less like one
-ASKEW, CLEARLY = 2, 0.7  # of `unlikeness`: from here on a digit may be turned, if that leaves so much of it
-TURNS = (-24, -12, 12, 24)  # degrees
 FAINT = 0.2  # of the ink in full: what is fainter at its sides does not count
 FINE = 6  # times as many pixels as in the end: then strokes are widened
 
@@ -77,22 +75,7 @@ def prepare(picture: Pixels) -> Pixels:
     In `picture`, uint8 (H, W) or in colours (H, W, 3), dark ink is anywhere on light paper, or light on dark; a blank
     one is a PictureError.
     """
-    return upright(digit_in(enlarged(picture)))
-
-
-def upright(ink: Ink) -> Pixels:
-    """Return a digit's ink (H, W) as MNIST would show it, turned where that makes it clearly more like a digit."""
-    prepared = fitted(ink)
-    unlike = unlikeness(prepared).min()
-    if unlike < ASKEW:
-        return prepared
-    turns = [Image.fromarray(prepared).rotate(angle, Image.Resampling.BILINEAR) for angle in TURNS]
-    then = [unlikeness(np.asarray(turned)).min() for turned in turns]
-    if min(then) > CLEARLY * unlike:
-        return prepared
-    turned = Image.fromarray(cropped(ink)).rotate(TURNS[int(np.argmin(then))], Image.Resampling.BILINEAR, expand=True)
-    after = fitted(np.asarray(turned))
-    return after if unlikeness(after).min() < CLEARLY * unlike else prepared
+    return fitted(digit_in(enlarged(picture)))
 
 
 def fitted(ink: Ink) -> Pixels:

@@ -9,9 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mnist_lightning.pictures.likeness import unlikeness
 from mnist_lightning.pictures.picture_files import read_picture
-from mnist_lightning.pictures.prepare import CLEARLY, PictureError, digit_in, fitted, prepare, upright, without_colours
+from mnist_lightning.pictures.prepare import PictureError, prepare, without_colours
 from mnist_lightning.pictures.sheet import sheets
 from mnist_lightning.pictures.strokes import as_wide, filled_strokes, stroke_width, without_lines
 
@@ -161,16 +160,3 @@ def test_only_lines_are_blank() -> None:
         sheet[row : row + 3] = 40
     with pytest.raises(PictureError, match="blank"):
         prepare(sheet)
-
-
-@pytest.mark.parametrize(("digit", "angle"), [(0, 24), (2, 24), (4, 24), (5, 24), (8, 24), (8, -24)])
-def test_a_digit_that_stands_askew_is_turned(digit: int, angle: int) -> None:
-    """These are unlike a digit as they are; a 1 or a 7 is not. What stands upright stays as it is."""
-    random = np.random.default_rng(digit)
-    picture = picture_kinds.plain(picture_kinds.written(digit, random), random).convert("L")
-    ink = digit_in(np.asarray(picture))
-    expected = fitted(ink)
-    assert np.array_equal(upright(ink), expected)
-    ink = digit_in(np.asarray(picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=230)))
-    assert likeness(upright(ink), expected) > max(0.8, 0.1 + likeness(fitted(ink), expected))
-    assert unlikeness(upright(ink)).min() < CLEARLY * unlikeness(fitted(ink)).min()

@@ -31,9 +31,9 @@ def test_a_digit_of_the_right_size_comes_out_pixel_by_pixel(form: NDArray[np.boo
 def test_a_digit_whose_mass_is_at_its_side_stays_within_the_image() -> None:
     form = np.zeros((20, 20), bool)
     form[:, :3] = form[:1] = True  # centred by its mass, it would begin at 10 and end beyond 28
-    prepared = steps.fitted_to_box(form.astype(np.float32))
+    prepared = prepare(on_sheet(form, 0, 255))
     assert np.flatnonzero(prepared.max(axis=0)).tolist() == list(range(8, 28))
-    prepared = steps.fitted_to_box(form[::-1, ::-1].astype(np.float32))
+    prepared = prepare(on_sheet(form[::-1, ::-1], 0, 255))
     assert np.flatnonzero(prepared.max(axis=0)).tolist() == list(range(20))
 
 
