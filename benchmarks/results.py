@@ -53,7 +53,7 @@ LABELS = {
     "697": BELOW,
     "ERA2": BELOW,
     "train_mnist_fast (GPU)": BELOW,
-    "ensemble": BELOW | {"ha": "right"},
+    "ensemble": {"xytext": (-8, -4), "ha": "right"},
 }
 Runs = Sequence[Mapping[str, Any]]
 
