@@ -461,7 +461,7 @@ def test_finished_run_has_nothing_left_to_do(program: Program, finished: Path) -
 def test_nothing_heavy_is_imported_for_help(program: Program) -> None:
     ended = program("-X", "importtime", str(PROJECT / "train.py"), "--help")
     assert ended.returncode == 0
-    assert "Five commands worth typing" in ended.stdout
+    assert "Six commands to start with" in ended.stdout
     assert max(map(len, ended.stdout.splitlines())) <= 60, "no line is broken on a narrow terminal"
     assert f"\nsweep: {', '.join(sorted(file.stem for file in PROJECT.glob('conf/sweep/*.yaml')))}\n" in ended.stdout
     imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
