@@ -430,8 +430,9 @@ def test_what_does_not_fit_the_data_is_refused_before_a_step(override: str, mess
 
 
 def test_resume_changes_only_what_it_may(finished: Path) -> None:
-    with pytest.raises(UsageError, match=r"optimizer.lr=0.5: a resumed run stays the same experiment"):
-        compose.resumed(Run.open(finished), ["resume=x", "optimizer.lr=0.5"])
+    again = re.escape(f"run it again: python train.py again={finished} 'model.channels=[4, 8]'")
+    with pytest.raises(UsageError, match=rf"channels=\[4, 8\]: a resumed run stays the same experiment; .* {again}$"):
+        compose.resumed(Run.open(finished), ["resume=x", "model.channels=[4, 8]"])
     with pytest.raises(
         UsageError, match=r"trainer.max_epoch=9: there is no such setting. Did you mean trainer.max_epochs"
     ):

@@ -255,7 +255,8 @@ def unknown(setting: str, value: Any, known: Iterable[str], further: str = "") -
     near = nearest(setting, names)
     guess = f" Did you mean {near}?" if near else ""
     beside = [name for name in names if name.count(".") == setting.count(".")] if "." not in setting else names
-    listed = f" There are: {', '.join(beside)}." if 0 < len(beside) <= 20 else " All of them: python train.py --cfg job"
+    every = "" if further else " All of them: python train.py --cfg job"
+    listed = f" There are: {', '.join(beside)}." if 0 < len(beside) <= 20 else every
     said = setting if value is None else f"{setting}={shown(value)}"
     return UsageError(f"{said}: there is no such setting.{guess}{listed}{further}")
 

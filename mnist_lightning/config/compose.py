@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lightning.config.check import CONFIG_FOLDER, flat, shown, unknown
 from mnist_lightning.config.explain import composed, explained
+from mnist_lightning.runs.commands import train_command
 from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.files import read_settings
@@ -70,7 +71,7 @@ def resumed(run: Run, overrides: Sequence[str] | None = None) -> DictConfig:
     changes = [change for change in overrides or () if not change.lstrip("+").startswith(("resume=", "trust="))]
     for change in changes:
         if not change.lstrip("+").startswith(CHANGEABLE):
-            again = f"To change it, run it again: python train.py again={run.directory} {change}"
+            again = f"To change it, run it again: {train_command(f'again={run.directory}', change)}"
             allowed = "only trainer.*, data.root and data.search can be changed"
             raise UsageError(f"{change}: a resumed run stays the same experiment; {allowed}. {again}")
     names = flat(config, resolve=False)

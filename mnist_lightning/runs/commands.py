@@ -12,9 +12,13 @@ def is_elsewhere() -> bool:
     return not (Path.cwd() / "train.py").exists()
 
 
+def train_command(*words: str) -> str:
+    script = str(PROJECT / "train.py") if is_elsewhere() else "train.py"
+    return shlex.join(["python", script, *words])
+
+
 def resume_command(directory: str | Path) -> str:
-    script = shlex.quote(str(PROJECT / "train.py")) if is_elsewhere() else "train.py"
-    return f"python {script} {shlex.quote(f'resume={directory}')}"
+    return train_command(f"resume={directory}")
 
 
 def module_command(name: str, *words: str | Path) -> str:
