@@ -226,7 +226,7 @@ not key=value | seed | refused: Settings are written key=value
 --resolve alone | --resolve | refused: --resolve
 no values | -m 'seed=range(0)' | refused: has no values
 ~key of a class | ~optimizer.lr | refused: can't be removed
-group@place | optimizer@opt=adam | refused: a group has its one place
+group@place | optimizer@opt=adam | refused: a group can't be placed elsewhere
 --config-name | --config-name nothere | refused: Cannot find primary config
 hydra.mode | hydra.mode=foo | refused: hydra.mode=foo
 _target_ elsewhere | model._target_=os.system | refused: must be a class of
