@@ -30,6 +30,7 @@ def test_lead_equals_scipy(first: list[float], second: list[float]) -> None:
 def test_lead_of_seeds_that_are_all_alike() -> None:
     assert "0.00 points ahead; the seeds of each do not differ" in lead((0.9, 0, 2), (0.9, 0, 3))
     assert lead((0.9, 0, 2), (0.8, 0, 2)).endswith("do not differ, so there is nothing to test.")
+    assert lead((0.9, 0, 1), (0.9, 0, 1)).startswith("as good as the second; more seeds")
     assert lead((0.9, float("nan"), 1), (0.8, 0, 2)).startswith("10.00 points ahead; more seeds would show")
 
 
