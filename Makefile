@@ -61,7 +61,7 @@ format: setup ## put the code into its format
 tensorboard: setup ## open the dashboards of everything under runs/
 	@$(BIN)/tensorboard --logdir runs --samples_per_plugin images=100,scalars=10000
 
-bench: setup ## measure one run against four other ways to write it, then sweeps; half an hour
+bench: setup ## measure one run against four other ways to write it, then sweeps; 30 to 45 minutes
 	@$(RUN) benchmarks/bench.py $(ARGS)
 	@$(RUN) benchmarks/sweeps.py $(ARGS)
 
