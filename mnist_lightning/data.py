@@ -1,6 +1,5 @@
 """Images in memory as tensors, served by the standard DataLoader a batch at a time."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, SequentialSampler, TensorDataset
 
 from mnist_lightning.datasets.draw import balanced_draw
-from mnist_lightning.datasets.source import Arrays, Source
+from mnist_lightning.datasets.source import Arrays, Source, data_sha256
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.runs.errors import UsageError
 
@@ -147,13 +146,6 @@ class ImageDataModule(LightningDataModule):
     def evaluation_stages(self) -> list[str]:
         """What is evaluated after every epoch, in the order of the loaders."""
         return ["val", "test"] if self.val_size else ["test"]
-
-
-def data_sha256(images: NDArray[np.uint8], labels: NDArray[Any]) -> str:
-    """Return the SHA-256 of raw images, uint8, and their labels: equal means the same, in the same order."""
-    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
-    digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
-    return digest.hexdigest()
 
 
 class BatchLoader(DataLoader):

@@ -67,7 +67,7 @@ def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]
 
 def as_text(found: dict[str, Any]) -> str:
     """Return the evaluation as a person reads it."""
-    from mnist_lightning.evaluation.measures import noun
+    from mnist_lightning.datasets.source import noun
 
     test, epochs = found["test"], "1 epoch" if found["epochs"] == 1 else f"{found['epochs']} epochs"
     names, wide = found["classes"], max(5, *map(len, found["classes"]))

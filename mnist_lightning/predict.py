@@ -93,7 +93,7 @@ def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dic
     """Return the answers to a few pictures, in their order."""
     import numpy as np
 
-    from mnist_lightning.evaluation.measures import noun
+    from mnist_lightning.datasets.source import noun
     from mnist_lightning.pictures.prepare import PictureError
     from mnist_lightning.pictures.remark import remark_on
 

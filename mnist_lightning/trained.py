@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mnist_lightning.config import build, check, compose
-from mnist_lightning.data import data_sha256
-from mnist_lightning.datasets.source import DIGITS, raw_shape
+from mnist_lightning.datasets.source import DIGITS, data_sha256, raw_shape
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.pictures.picture_files import Picture, read_picture
 from mnist_lightning.pictures.prepare import PictureError, prepare

@@ -9,8 +9,8 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from mnist_lightning.data import ImageDataModule, RepeatedBatches, ShuffledBatches, data_sha256, sequential_batches
-from mnist_lightning.datasets.source import Arrays, Source
+from mnist_lightning.data import ImageDataModule, RepeatedBatches, ShuffledBatches, sequential_batches
+from mnist_lightning.datasets.source import Arrays, Source, data_sha256
 from mnist_lightning.runs.errors import UsageError
 
 

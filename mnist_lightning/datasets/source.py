@@ -1,5 +1,6 @@
 """What every source of images says of itself, and how it is read."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,6 +67,18 @@ class Source:
 def raw_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape in which an image of (C, H, W) is handed over: (H, W) where it is grey."""
     return tuple(shape[1:] if shape[0] == 1 else shape)
+
+
+def data_sha256(images: NDArray[np.uint8], labels: NDArray[Any]) -> str:
+    """Return the SHA-256 of raw images, uint8, and their labels: equal means the same, in the same order."""
+    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
+    digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def noun(classes: Sequence[str]) -> str:
+    """Return what a class is called."""
+    return "digit" if all(name.isdecimal() for name in classes) else "class"
 
 
 DIGITS = tuple("0123456789")

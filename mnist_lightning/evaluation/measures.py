@@ -1,6 +1,5 @@
 """What a network does on a set of images: counts, calibration, and what it takes for what."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,6 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 BINS = 15  # of confidence, as Guo et al. 2017, "On Calibration of Modern Neural Networks", have them
-
-
-def noun(classes: Sequence[str]) -> str:
-    """Return what a class is called."""
-    return "digit" if all(name.isdecimal() for name in classes) else "class"
 
 
 @dataclass(frozen=True)

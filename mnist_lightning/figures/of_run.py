@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_lightning.evaluation.measures import noun
+from mnist_lightning.datasets.source import noun
 from mnist_lightning.runs.files import write_atomically
 
 DOTS_PER_INCH = 150

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mnist_lightning.datasets.source import noun
 from mnist_lightning.evaluation.corruptions import corrupted
-from mnist_lightning.evaluation.measures import Evaluation, noun
+from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.figures import of_images, of_run
 from mnist_lightning.networks.layers import layer_outputs
 

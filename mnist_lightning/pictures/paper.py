@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from mnist_lightning.pictures.strokes import Ink, stroke_width, strokes_alone
+from mnist_lightning.pictures.strokes import Ink, bounds, stroke_width, strokes_alone
 
 COARSE, WIDEST = 64, 25  # pixels of the longer side that the paper is looked for in; a stroke is narrower
 DIMMEST = 0.15  # of the paper's full brightness: in darker corners noise would be taken for ink
@@ -16,6 +16,7 @@ GRAINS = 5  # standard deviations: of 250,000 pixels of mere noise, the stronges
 THRESHOLDS = (0.25, 0.4, 0.6)  # of the ink's contrast: above paper grain; above faint lines; above ruled lines
 PALEST = 0.12  # of the ink's contrast, where the paper has no grain
 SURE = 0.75  # of the ink's contrast: that is ink in full
+DARKEST = 0.75  # of the ink in full: where nothing that is left has as much, the digit went with the lines
 LEAST_CONTRAST = 16  # of 255: a paler picture is blank
 NARROWER = 0.5  # of the strokes' width: then what stands out more is the ink, whatever most is
 CLEAR = 0.15  # of what is looked at is light or dark, at most: then the rest is the paper
@@ -39,7 +40,7 @@ def find_ink(picture: Pixels, is_sheet: bool = False, share: float | None = None
     inks = []
     for least in THRESHOLDS:
         inks.append(ink_above(least, contrast, is_sheet))
-        if is_inside(inks[-1]) and inks[-1].max() >= 0.5:
+        if is_inside(inks[-1]) and inks[-1].max() >= DARKEST:
             break
     else:
         inks = inks[:1]  # then the digit itself reaches the border
@@ -47,7 +48,7 @@ def find_ink(picture: Pixels, is_sheet: bool = False, share: float | None = None
         paler = ink_above(pale, contrast, is_sheet)
         if 0 < parts(paler) < parts(inks[-1]) and is_inside(paler):
             return paler
-    if inks[-1].max() < 0.5:
+    if inks[-1].max() < DARKEST:
         raise PictureError("blank: only lines stand out from the paper")
     return inks[-1]
 
@@ -87,7 +88,7 @@ def ink_above(least: float, contrast: NDArray[np.float32], is_sheet: bool) -> In
 
 
 def parts(ink: Ink) -> int:
-    return int(ndimage.label(ink, np.ones((3, 3)))[1])
+    return int(ndimage.label(ink[bounds(ink > 0)], np.ones((3, 3)))[1])
 
 
 def clean(channel: Pixels) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from mnist_lightning.pictures.paper import (
     narrowness,
 )
 from mnist_lightning.pictures.sheet import sheets
-from mnist_lightning.pictures.strokes import Ink, as_wide, filled_strokes, largest
+from mnist_lightning.pictures.strokes import Ink, as_wide, bounds, filled_strokes, largest
 
 SIZE, BOX = 28, 20  # pixels
 LARGEST = 384  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
@@ -99,8 +99,7 @@ def fitted_to_box(ink: Ink) -> Pixels:
 
 def cropped(ink: Ink) -> Ink:
     """Return the ink without the paper around it, in at most 120 pixels a side."""
-    rows, columns = (np.flatnonzero(ink.max(axis=axis) >= FAINT * ink.max()) for axis in (1, 0))
-    digit = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    digit = Image.fromarray(ink[bounds(ink >= FAINT * ink.max())])
     digit.thumbnail((FINE * BOX, FINE * BOX), Image.Resampling.BOX)
     return np.asarray(digit)
 
@@ -129,7 +128,7 @@ def digit_in(picture: Pixels, depth: int = 0) -> Ink:
         blank = error
     whole = found[0] if found else None
     for light in [grey] if picture.ndim == 2 else [grey, np.ptp(picture, axis=2)]:  # a note may differ in colour alone
-        if depth == DEEPEST or not PLAIN < light_share(light) < 1 - PLAIN:
+        if depth == DEEPEST or not PLAIN < (share if light is grey else light_share(light)) < 1 - PLAIN:
             continue
         for region, angle in sheets(light):
             with suppress(PictureError):  # an empty one

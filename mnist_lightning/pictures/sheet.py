@@ -35,7 +35,9 @@ def sheets(grey: NDArray[np.uint8]) -> Iterator[tuple[Mask, float]]:
         if any(abs(area - other) < 0.1 * other for other in areas) or not is_steep(coarse, mask):
             continue  # the same one at another level, or a light that fades
         areas.append(area)
-        yield ndimage.binary_erosion(mask, iterations=EDGE, border_value=1), turn(corners, mask.shape)
+        within = ndimage.binary_erosion(mask, iterations=EDGE, border_value=1)
+        if within.any():  # no strip
+            yield within, turn(corners, mask.shape)
 
 
 def levels(coarse: NDArray[np.uint8]) -> list[float]:

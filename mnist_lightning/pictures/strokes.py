@@ -21,7 +21,7 @@ MOST_PARTS = 40  # the largest: a page of dots has thousands
 WITHIN = 0.35  # of the size of what is around it: a digit is no smaller
 ROUND = 0.95  # of its convex hull that a ring or a box fills
 STROKE, HEIGHT = 2.5, 20  # pixels: the strokes of MNIST's digits in their box
-CLEAR, USUAL = 0.3, 95  # of the ink in full; percent of what is clearly ink: where thin strokes cross, it is darker
+CLEAR, USUAL = 0.3, 95  # of the most ink; percent of what is clearly ink: where thin strokes cross, it is darker
 BOLD = 3.2  # pixels: wider strokes are thinned to this
 STRIP = 4  # times as long as wide: the inside of a hollow stroke, which no loop of a digit is
 EIGHT = np.ones((3, 3), bool)
@@ -29,13 +29,17 @@ EIGHT = np.ones((3, 3), bool)
 
 def strokes_alone(ink: Ink, is_sheet: bool = False) -> Ink:
     """Return a picture's `ink` without lines, and without the parts that are no strokes of a digit."""
-    rows, columns = (np.flatnonzero((ink > 0).any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return ink
-    where = slice(max(rows[0] - ROOM, 0), rows[-1] + 1 + ROOM), slice(max(columns[0] - ROOM, 0), columns[-1] + 1 + ROOM)
-    kept = np.zeros_like(ink)
-    kept[where] = digit_only(without_lines(ink[where], ink.shape), ink.shape, is_sheet)
+    where, kept = bounds(ink > 0, ROOM), np.zeros_like(ink)
+    if ink[where].size:
+        kept[where] = digit_only(without_lines(ink[where], ink.shape), ink.shape, is_sheet)
     return kept
+
+
+def bounds(mask: Mask, room: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of a mask (H, W) that hold anything, and some around them."""
+    found = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+    down, across = (slice(max(at[0] - room, 0), at[-1] + 1 + room) if len(at) else slice(0) for at in found)
+    return down, across
 
 
 def without_lines(ink: Ink, picture: tuple[int, ...]) -> Ink:
@@ -251,7 +255,7 @@ def as_wide(ink: Ink) -> Ink:
 
     What is widened has a little more paper around it. Of a bold stroke that part is kept which is deepest in it.
     """
-    inked = ink > np.percentile(ink[ink > CLEAR], USUAL) / 2
+    inked = ink > np.percentile(ink[ink > CLEAR * ink.max()], USUAL) / 2
     width, side = stroke_width(inked), max(ink.shape)
     more = (STROKE * side / HEIGHT - width) / (2 - 2 * STROKE / HEIGHT)  # the digit grows by as much
     if more >= 0.5:

@@ -21,7 +21,8 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
 
-from mnist_lightning.evaluation.measures import Evaluation, noun
+from mnist_lightning.datasets.source import noun
+from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.runs.experiment import experiment, is_class
 from mnist_lightning.runs.processes import is_main_process
 from mnist_lightning.runs.run import log

@@ -10,7 +10,8 @@ from torchmetrics.functional.classification import (
     multiclass_precision_recall_curve,
 )
 
-from mnist_lightning.evaluation.measures import Evaluation, noun
+from mnist_lightning.datasets.source import noun
+from mnist_lightning.evaluation.measures import Evaluation
 
 
 @pytest.fixture(scope="module")

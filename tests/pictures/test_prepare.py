@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from conftest import ring
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mnist_lightning.pictures.picture_files import read_picture
-from mnist_lightning.pictures.prepare import PictureError, prepare
+from mnist_lightning.pictures.prepare import PictureError, fitted, prepare
 
 
 @pytest.mark.parametrize(("ink", "paper"), [(20, 240), (240, 20), (110, 160)])
@@ -136,3 +136,30 @@ def test_any_range_of_greys_is_read(kind: type, tmp_path: Path) -> None:
     zero = ring(100, 20, (50, 50), 10, 240)
     Image.fromarray((zero.astype(np.float64) * 200).astype(kind)).save(tmp_path / "zero.tiff")
     assert abs(prepare(read_picture(tmp_path / "zero.tiff")).astype(int) - prepare(zero)).max() <= 2
+
+
+def test_faint_ink_is_fitted_too() -> None:
+    """What is left of a thin line, once it is scaled, may have less ink anywhere than a stroke has at its sides."""
+    ink = np.zeros((60, 90), np.float32)
+    ink[30, 5:80] = 0.2
+    assert fitted(ink).max() == 255
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_on_a_picture_it_is_prepared_or_blank(seed: int) -> None:
+    """Lines, strips, boxes and discs in any colours, also cut off by the border; a warning is an error here."""
+    random = np.random.default_rng(seed)
+    width, height = random.integers(1, 385, 2).tolist()
+    picture = Image.new("RGB", (width, height), tuple(random.integers(0, 256, 3).tolist()))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(random.integers(12)):
+        shape = [draw.line, draw.rectangle, draw.ellipse][random.integers(3)]
+        left, right = np.sort(random.integers(-width // 3, width + width // 3 + 1, 2)).tolist()
+        top, bottom = np.sort(random.integers(-height // 3, height + height // 3 + 1, 2)).tolist()
+        shape((left, top, right, bottom), tuple(random.integers(0, 256, 3).tolist()), width=1 + seed % 9)
+    try:
+        prepared = prepare(np.asarray(picture))
+    except PictureError as error:
+        assert str(error).startswith("blank: ")
+    else:
+        assert (prepared.shape, prepared.dtype, prepared.max()) == ((28, 28), np.uint8, 255)
