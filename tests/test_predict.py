@@ -62,6 +62,20 @@ def test_predict_answers_each_picture(run: Path, program: Program, tmp_path: Pat
     ]
 
 
+HEAVY = """
+import atexit, runpy, sys
+atexit.register(lambda: print({"lightning", "torchmetrics", "torchvision", "pandas", "matplotlib"} & set(sys.modules)))
+runpy.run_module("mnist_lightning.predict", run_name="__main__")
+"""
+
+
+def test_a_picture_is_read_without_what_trains_and_draws(run: Path, program: Program, tmp_path: Path) -> None:
+    """Lightning and what it imports take two thirds of the time of starting."""
+    Image.fromarray(ring(200, 40, (100, 100), 20, 240)).save(tmp_path / "0.png")
+    ended = program("-c", HEAVY, str(run), str(tmp_path / "0.png"), is_cold=True)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "set()"), ended.stderr
+
+
 def test_run_and_picture_exchanged_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zero = tmp_path / "zero.png"
     Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(zero)

@@ -166,4 +166,5 @@ def test_a_strip_is_no_sheet() -> None:
     desk = Image.new("L", (384, 384), 90)
     ImageDraw.Draw(desk).line([(20, 150), (364, 150)], fill=220, width=12)
     assert all(region.any() for region, _ in sheets(np.asarray(desk)))
-    assert prepare(np.asarray(desk)).max() == 255
+    with pytest.raises(PictureError, match="blank"):
+        prepare(np.asarray(desk))

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_whatever_is_on_a_picture_it_is_prepared_or_blank(seed: int) -> None:
     picture = Image.new("RGB", (width, height), tuple(random.integers(0, 256, 3).tolist()))
     draw = ImageDraw.Draw(picture)
     for _ in range(random.integers(12)):
-        shape = [draw.line, draw.rectangle, draw.ellipse][random.integers(3)]
+        shape: Any = [draw.line, draw.rectangle, draw.ellipse][random.integers(3)]
         left, right = np.sort(random.integers(-width // 3, width + width // 3 + 1, 2)).tolist()
         top, bottom = np.sort(random.integers(-height // 3, height + height // 3 + 1, 2)).tolist()
         shape((left, top, right, bottom), tuple(random.integers(0, 256, 3).tolist()), width=1 + seed % 9)
