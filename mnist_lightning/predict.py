@@ -3,13 +3,15 @@
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.files import made_folder
+from mnist_lightning.runs.processes import cores
 from mnist_lightning.terminal.command import answered, parser_for_run, show
 
 KEYS = (("", "digit"), ("second_", "second"))  # of the first and second guess
@@ -29,41 +31,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.run} is a file: first comes RUN, a run directory or a checkpoint in one, then pictures")
     answers: list[dict[str, Any]] = []
     told: set[str] = set()
-    for answer in predict(options.run, pictures(options.images, told), options.save_prepared):
-        answers.append(answer)
-        name = "standard input" if answer["file"] == "-" else printable(answer["file"])
-        if answer["file"] in told:
-            continue
-        if "error" in answer:
-            show(f"{name}: {printable(answer['error'])}", sys.stderr)
-        elif not options.json:
-            first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
-            other = f"{answer['second_confidence']:.1%}"
-            second_guess = "" if other == "0.0%" else f"  (else {second} {other})"
-            remark = f"  {answer['remark']}" if answer.get("remark") else ""
-            show(f"{name}: {first}  {answer['confidence']:.1%}{second_guess}{remark}")
+    names = [*pictures(options.images, told)]
+    with closing(predict(options.run, names, options.save_prepared, cores())) as found:
+        for answer in found:
+            answers.append(answer)
+            if answer["file"] not in told:
+                tell(answer, options.json)
     if options.json:
         print(json.dumps(answers, indent=2, allow_nan=False))
     return int(any("error" in answer for answer in answers))
 
 
-def predict(run: str | Path, names: Iterable[str], save_into: Path | None = None) -> Iterator[dict[str, Any]]:
+def tell(answer: dict[str, Any], is_listed: bool) -> None:
+    """Print a line about a picture; where all are listed at the end, only of one that could not be read."""
+    name = "standard input" if answer["file"] == "-" else printable(answer["file"])
+    if "error" in answer:
+        show(f"{name}: {printable(answer['error'])}", sys.stderr)
+    elif not is_listed:
+        first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
+        other = f"{answer['second_confidence']:.1%}"
+        second_guess = "" if other == "0.0%" else f"  (else {second} {other})"
+        remark = f"  {answer['remark']}" if answer.get("remark") else ""
+        show(f"{name}: {first}  {answer['confidence']:.1%}{second_guess}{remark}")
+
+
+def predict(
+    run: str | Path, names: Sequence[str], save_into: Path | None = None, processes: int = 1
+) -> Generator[dict[str, Any], None, None]:
     """Yield for each picture digit, confidence, second guess and its confidence, or what is wrong with it.
 
     Of handwriting, "remark" is what speaks against the answer, or None.
 
     Where the classes are no digits, "digit" and "second" are their numbers, and "class" and "second_class" their names.
     The names are of files, - is standard input. Into `save_into` each picture is saved as the network saw it:
-    "prepared" is that file.
+    "prepared" is that file. Of many pictures so many `processes` prepare some each: close the iterator to end them.
     """
+    from mnist_lightning.pictures.many import each_seen
     from mnist_lightning.trained import load_run
 
     trained = load_run(run)
     if save_into is not None:
         made_folder("--save-prepared", save_into)
-    left = iter(names)
-    while part := list(islice(left, AT_ONCE)):
-        yield from read(trained, part, save_into)
+    stdin = sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
+    files: list[str | BinaryIO] = [stdin if name == "-" else name for name in names]
+    with closing(each_seen(files, None if trained.is_handwriting else trained.shape, processes)) as seen:
+        left = zip(names, seen, strict=True)
+        while part := list(islice(left, AT_ONCE)):
+            yield from read(trained, part, save_into)
 
 
 def pictures(names: Iterable[str], told: set[str]) -> Iterator[str]:
@@ -89,27 +103,23 @@ def pictures(names: Iterable[str], told: set[str]) -> Iterator[str]:
         yield from map(str, found.pictures)
 
 
-def read(trained: Any, names: Sequence[str], save_into: Path | None) -> list[dict[str, Any]]:
-    """Return the answers to a few pictures, in their order."""
+def read(trained: Any, pictures: Sequence[tuple[str, Any]], save_into: Path | None) -> list[dict[str, Any]]:
+    """Return the answers to a few pictures, in their order: each is a name, and what the network sees, or why not."""
     import numpy as np
 
     from mnist_lightning.datasets.source import noun
-    from mnist_lightning.pictures.prepare import PictureError
     from mnist_lightning.pictures.remark import remark_on
 
-    answers: list[dict[str, Any]] = [{"file": name} for name in names]
+    answers: list[dict[str, Any]] = [{"file": name} for name, _ in pictures]
     prepared = []
-    for answer in answers:
-        source: str | BinaryIO = answer["file"]
-        if source == "-":
-            source = sys.stdin.buffer if sys.stdin else io.BytesIO()  # it is None where a shell closed it: <&-
+    for answer, (_, picture) in zip(answers, pictures, strict=True):
+        if isinstance(picture, str):
+            answer["error"] = picture
+            continue
         try:
-            picture = trained.prepared(source)
             if save_into is not None:
                 answer["prepared"] = str(save(picture, save_into, answer["file"]))
             prepared.append(picture)
-        except PictureError as error:
-            answer["error"] = str(error.__cause__ or error)  # without the name, which stands before it
         except OSError as error:
             answer["error"] = f"can't be written into {save_into}: {error.strerror or error}"
     good = [answer for answer in answers if "error" not in answer]

@@ -20,8 +20,9 @@ from torch.overrides import TorchFunctionMode
 from mnist_lightning.config import build, check, compose
 from mnist_lightning.datasets.source import DIGITS, data_sha256, raw_shape
 from mnist_lightning.networks.layers import normalize
-from mnist_lightning.pictures.picture_files import Picture, read_picture
-from mnist_lightning.pictures.prepare import PictureError, prepare
+from mnist_lightning.pictures.many import seen
+from mnist_lightning.pictures.picture_files import Picture
+from mnist_lightning.pictures.prepare import PictureError
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.files import MOST_OF_WEIGHTS
 from mnist_lightning.runs.run import CONFIG_FILE, directory_of
@@ -161,7 +162,7 @@ class TrainedRun:
         if not isinstance(picture, str | Path) and not hasattr(picture, "read"):
             raise ValueError(f"{type(picture).__name__} in a list of pictures: must be a file, by its name or open")
         try:
-            return prepare(read_picture(picture)) if self.is_handwriting else read_picture(picture, self.shape)
+            return seen(picture, None if self.is_handwriting else self.shape)
         except PictureError as error:
             raise PictureError(f"{picture}: {error}") from error
 

@@ -64,3 +64,8 @@ def requeue() -> str:
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
         return f"SLURM starts job {job} again"
     return f"SLURM did not requeue job {job}: submit it with sbatch --requeue"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_lightning.runs.files import as_json, read_end, write_atomically
+from mnist_lightning.runs.processes import cores
 from mnist_lightning.runs.run import peek
 from mnist_lightning.sweeps import warm
 from mnist_lightning.sweeps.display import Board
@@ -167,8 +168,7 @@ def share_of_machine(slot: int, slots: int) -> dict[str, str]:
     """
     environment = dict(os.environ)
     if slots > 1:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // slots)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // slots)))
         if gpus := visible_gpus():
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[slot::slots] or [gpus[slot % len(gpus)]])
     return environment
