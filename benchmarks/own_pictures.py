@@ -179,16 +179,20 @@ def labelled(run: TrainedRun, split: str, seed: int) -> tuple[Grey, Grey]:
     return images[order], labels[order]
 
 
-def print_kinds(run: TrainedRun, images: Grey, labels: Grey, seed: int) -> None:
-    """Print the accuracy of each kind of picture; one that is called blank counts as an error.
+def print_kinds(run: TrainedRun, images: Grey, labels: Grey, seed: int, only: Sequence[str]) -> None:
+    """Print the accuracy of each kind of picture, or `only` of some; one that is called blank counts as an error.
 
     Of the first kinds a picture is one of the images; of the others every second is drawn by code.
     """
     accuracies = []
     for kind, draw in KINDS.items():
+        if only and kind not in only:
+            continue
         random = np.random.default_rng(seed)
         accuracies.append(print_kind(kind, run, [reread(draw(image, random)) for image in images], labels))
     for number, (kind, sketch) in enumerate(picture_kinds.KINDS.items()):
+        if only and kind not in only:
+            continue
         prepared, digits = [], []
         for each, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
             random = np.random.default_rng((seed, number, each))
@@ -257,7 +261,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="of the first images (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the pictures (default: 0)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="whose images (default: test)")
-    parser.add_argument("--kinds", action="store_true", help="the accuracy of each kind of trouble")
+    parser.add_argument("--kinds", nargs="*", metavar="KIND", help="the accuracy of each kind of trouble, or of these")
     parser.add_argument("--doubt", action="store_true", help="how often a remark stands beside the answer")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the pictures there")
     parser.add_argument("--steps", type=Path, metavar="FILE", help="draw there what each step makes of six pictures")
@@ -267,8 +271,11 @@ def main() -> None:
         return
     run, random = load_run(options.run), np.random.default_rng(options.seed)
     images, labels = (part[: options.count] for part in labelled(run, options.split, options.seed))
-    if options.kinds or options.doubt:
-        print_kinds(run, images, labels, options.seed) if options.kinds else print_doubt(run, images, options.seed)
+    if options.doubt:
+        print_doubt(run, images, options.seed)
+        return
+    if options.kinds is not None:
+        print_kinds(run, images, labels, options.seed, options.kinds)
         return
     pictures = [render(image, random) for image in images]
     if options.save:
