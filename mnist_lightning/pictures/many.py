@@ -17,7 +17,8 @@ from mnist_lightning.pictures.prepare import PictureError, prepare
 from mnist_lightning.runs.errors import RunError
 
 WORTH = 100  # pictures, in the time that it takes to start a process
-AT_ONCE = 8  # that are handed over
+MOST = 4  # processes: in each a picture of the largest size takes up to 0.9 GB
+AT_ONCE = 8  # pictures that are handed over
 
 Prepared = NDArray[np.uint8]
 Seen = Generator[Prepared | str, None, None]
@@ -37,7 +38,7 @@ def seen_or_why_not(picture: Picture, shape: Sequence[int] | None) -> Prepared |
 
 def each_seen(files: Sequence[Picture], shape: Sequence[int] | None, processes: int) -> Seen:
     """Yield each picture as the network sees it, or what is wrong with it. Close it: then the processes end."""
-    processes = min(processes, len(files) // WORTH)
+    processes = min(processes, MOST, len(files) // WORTH)
     one = partial(seen_or_why_not, shape=shape)
     if processes < 2 or not all(isinstance(file, str) for file in files):
         yield from map(one, files)

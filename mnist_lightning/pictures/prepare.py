@@ -49,7 +49,7 @@ def on_paper(picture: Image.Image) -> Image.Image:
         brightest = 2.0 ** np.ceil(np.log2(max(values.max(), 1e-9)))  # stretched, an even one would not stay so
         return Image.fromarray((values * (255 / brightest)).round().astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = shrunk(picture.convert("RGBA"))
+        picture = shrunk(picture if picture.mode == "RGBA" else picture.convert("RGBA"))
         ink = np.asarray(picture.convert("L"), float)
         opacity = np.asarray(picture.getchannel("A"), float) + 1e-9
         paper = "black" if np.average(ink, weights=opacity) > 128 else "white"
