@@ -180,18 +180,18 @@ def labelled(run: TrainedRun, split: str, seed: int) -> tuple[Grey, Grey]:
 
 
 def print_kinds(run: TrainedRun, images: Grey, labels: Grey, seed: int, only: Sequence[str]) -> None:
-    """Print the accuracy of each kind of picture, or `only` of some; one that is called blank counts as an error.
+    """Print the accuracy of `only` some kinds of pictures; one that is called blank counts as an error.
 
     Of the first kinds a picture is one of the images; of the others every second is drawn by code.
     """
     accuracies = []
     for kind, draw in KINDS.items():
-        if only and kind not in only:
+        if kind not in only:
             continue
         random = np.random.default_rng(seed)
         accuracies.append(print_kind(kind, run, [reread(draw(image, random)) for image in images], labels))
     for number, (kind, sketch) in enumerate(picture_kinds.KINDS.items()):
-        if only and kind not in only:
+        if kind not in only:
             continue
         prepared, digits = [], []
         for each, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
@@ -261,7 +261,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="of the first images (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the pictures (default: 0)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="whose images (default: test)")
-    parser.add_argument("--kinds", nargs="*", metavar="KIND", help="the accuracy of each kind of trouble, or of these")
+    kinds = [*KINDS, *picture_kinds.KINDS]
+    troubles = "the accuracy of each kind of trouble, or of those named"
+    parser.add_argument("--kinds", nargs="*", choices=kinds, metavar="KIND", help=troubles)
     parser.add_argument("--doubt", action="store_true", help="how often a remark stands beside the answer")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the pictures there")
     parser.add_argument("--steps", type=Path, metavar="FILE", help="draw there what each step makes of six pictures")
@@ -275,7 +277,7 @@ def main() -> None:
         print_doubt(run, images, options.seed)
         return
     if options.kinds is not None:
-        print_kinds(run, images, labels, options.seed, options.kinds)
+        print_kinds(run, images, labels, options.seed, options.kinds or kinds)
         return
     pictures = [render(image, random) for image in images]
     if options.save:

@@ -103,16 +103,16 @@ def pictures(names: Iterable[str], told: set[str]) -> Iterator[str]:
         yield from map(str, found.pictures)
 
 
-def read(trained: Any, pictures: Sequence[tuple[str, Any]], save_into: Path | None) -> list[dict[str, Any]]:
+def read(trained: Any, some: Sequence[tuple[str, Any]], save_into: Path | None) -> list[dict[str, Any]]:
     """Return the answers to a few pictures, in their order: each is a name, and what the network sees, or why not."""
     import numpy as np
 
     from mnist_lightning.datasets.source import noun
     from mnist_lightning.pictures.remark import remark_on
 
-    answers: list[dict[str, Any]] = [{"file": name} for name, _ in pictures]
+    answers: list[dict[str, Any]] = [{"file": name} for name, _ in some]
     prepared = []
-    for answer, (_, picture) in zip(answers, pictures, strict=True):
+    for answer, (_, picture) in zip(answers, some, strict=True):
         if isinstance(picture, str):
             answer["error"] = picture
             continue

@@ -18,7 +18,7 @@ from mnist_lightning.runs.errors import RunError
 
 WORTH = 100  # pictures, in the time that it takes to start a process
 MOST = 4  # processes: in each a picture of the largest size takes up to 0.9 GB
-AT_ONCE = 8  # pictures that are handed over
+CHUNK = 8  # pictures that are handed over at once
 
 Prepared = NDArray[np.uint8]
 Seen = Generator[Prepared | str, None, None]
@@ -45,7 +45,7 @@ def each_seen(files: Sequence[Picture], shape: Sequence[int] | None, processes: 
         return
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_the_first)
     try:
-        yield from pool.map(one, files, chunksize=AT_ONCE)
+        yield from pool.map(one, files, chunksize=CHUNK)
     except BrokenProcessPool as error:
         raise RunError("a process that prepared pictures was killed; often there is too little memory") from error
     finally:

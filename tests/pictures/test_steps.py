@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import ring
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -150,3 +151,19 @@ def test_a_table_runs_along_most_of_a_side() -> None:
         with_digit[19:23, 19:31] = 0
         with_digit[20:22, 20:22] = 1
         assert strokes.digit_only(with_digit, with_digit.shape).sum() == 4
+
+
+def test_a_remnant_of_a_line_is_not_taken_for_the_digit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the digit goes with the lines that it touches, what is left is fainter than a digit: less ink is taken."""
+    picture, above = ring(200, 40, (100, 100), 30, 230), paper.ink_above
+
+    def only_a_remnant(least: float, contrast: NDArray[np.float32], is_sheet: bool) -> NDArray[np.float32]:
+        ink = above(least, contrast, is_sheet)
+        if least < 0.4:
+            ink = np.zeros_like(ink)
+            ink[150, 60:120] = 0.6
+        return ink
+
+    expected = above(0.4, paper.contrast_of(picture)[0], False)
+    monkeypatch.setattr(paper, "ink_above", only_a_remnant)
+    assert np.array_equal(paper.find_ink(picture), expected)
