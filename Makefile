@@ -29,7 +29,7 @@ train: setup ## train the tutorial's experiment; ARGS="trainer.max_epochs=1" are
 		$(RUN) train.py data=digits $(ARGS); fi
 
 test: setup ## run every test, without network
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 2 --max-worker-restart 0 --dist loadfile $(ARGS)
 
 browser-test: setup ## open the drawing page and TensorBoard in a real Chromium, where chromium and chromedriver are installed; ARGS as for test
 	@$(RUN) -m pytest -m browser -rs $(ARGS)

@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -43,19 +44,33 @@ def each_seen(files: Sequence[Picture], shape: Sequence[int] | None, processes: 
     if processes < 2 or not all(isinstance(file, str) for file in files):
         yield from map(one, files)
         return
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_the_first)
+    with left_to_the_first():  # multiprocessing's own helper starts, which takes SIGINT back in this one
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_the_first)
     try:
-        yield from pool.map(one, files, chunksize=CHUNK)
+        with left_to_the_first():  # the processes start
+            found = pool.map(one, files, chunksize=CHUNK)
+        yield from found
     except BrokenProcessPool as error:
         raise RunError("a process that prepared pictures was killed; often there is too little memory") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def left_to_the_first() -> Iterator[None]:
+    """Block what a terminal sends to all processes, in those that start meanwhile: only the first one answers it.
+
+    SIGTERM is not blocked: with it the pool ends the others when one was killed.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def end_with_the_first() -> None:
-    """Let a further process leave all signals to the first one, and end when that has gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    """Let a further process end when the first one has gone."""
     first = multiprocessing.parent_process()
     assert first is not None
 
