@@ -13,14 +13,13 @@ COARSE, WIDEST = 64, 25  # pixels of the longer side that the paper is looked fo
 DIMMEST = 0.15  # of the paper's full brightness: in darker corners noise would be taken for ink
 MOST_SPECKS = 40  # pixels that may be darker than the ink; the strokes of a small digit have a few hundred
 GRAINS = 5  # standard deviations: of 250,000 pixels of mere noise, the strongest 40 reach 3.6
-THRESHOLDS = (0.25, 0.4, 0.6)  # of the ink's contrast: above paper grain; above faint lines; above ruled lines
+FAINT, STRONG = 0.25, 0.5  # of the ink's contrast: above the paper's grain; above printed lines
 PALEST = 0.12  # of the ink's contrast, where the paper has no grain
 SURE = 0.75  # of the ink's contrast: that is ink in full
 DARKEST = 0.75  # of the ink in full: where nothing that is left has as much, the digit went with the lines
 LEAST_CONTRAST = 16  # of 255: a paler picture is blank
 NARROWER = 0.5  # of the strokes' width: then what stands out more is the ink, whatever most is
 CLEAR = 0.15  # of what is looked at is light or dark, at most: then the rest is the paper
-FRAMED = 0.55  # of the picture's border: what covers more is no ink
 
 Pixels = NDArray[np.uint8]
 
@@ -29,42 +28,40 @@ class PictureError(Exception):
     """A picture can't be read, or nothing is on it."""
 
 
-def find_ink(picture: Pixels, is_sheet: bool = False, share: float | None = None) -> Ink:
+def find_ink(picture: Pixels, is_sheet: bool = False) -> Ink:
     """Return how much ink is at each pixel, float32 (H, W): 0 is paper, whatever its colour and shadow, and 1 is ink.
 
     The paper is the picture without all that is narrow, by a morphological closing (for light ink an opening), which
     leaves the edge of a shadow where it is: Serra 1982, the top-hat transform. The ink is what stands out from it, in
-    the channel where it does most. `share` is the picture's light share, where it is known.
+    the channel where it does most.
     """
-    contrast, pale = contrast_of(picture, is_sheet, share)
-    inks = []
-    for least in THRESHOLDS:
-        inks.append(ink_above(least, contrast, is_sheet))
-        if is_inside(inks[-1]) and inks[-1].max() >= DARKEST:
-            break
-    else:
-        inks = inks[:1]  # then the digit itself reaches the border
-    if pale < THRESHOLDS[0] and parts(inks[-1]) > 1:  # a pencil's line comes and goes
+    contrast, pale = contrast_of(picture)
+    ink = ink_above(FAINT, contrast, is_sheet)
+    if not is_digit(ink):
+        stronger = ink_above(STRONG, contrast, is_sheet)
+        ink = stronger if is_digit(stronger) else ink  # then the digit itself reaches the border
+    if pale < FAINT and parts(ink) > 1:  # a pencil's line comes and goes
         paler = ink_above(pale, contrast, is_sheet)
-        if 0 < parts(paler) < parts(inks[-1]) and is_inside(paler):
+        if 0 < parts(paler) < parts(ink) and is_inside(paler):
             return paler
-    if inks[-1].max() < DARKEST:
+    if ink.max() < DARKEST:
         raise PictureError("blank: only lines stand out from the paper")
-    return inks[-1]
+    return ink
 
 
-def contrast_of(
-    picture: Pixels, is_sheet: bool = False, share: float | None = None
-) -> tuple[NDArray[np.float32], float]:
+def is_digit(ink: Ink) -> bool:
+    return is_inside(ink) and bool(ink.max() >= DARKEST)
+
+
+def contrast_of(picture: Pixels) -> tuple[NDArray[np.float32], float]:
     """Return by how much each pixel stands out from the paper, of the ink in full, and by how much more than grain.
 
     The first is float32 (H, W), about 0 on paper and 1 on ink.
     """
     grey = in_grey(picture)
-    is_light = paper_is_light(grey, is_sheet, share)
+    is_light = paper_is_light(grey)
     channels = [grey] if picture.ndim == 2 else [picture[..., channel] for channel in range(3)]
-    contrasts = [standing_out(channel, is_light) for channel in channels]
-    contrast = contrasts[0] if len(contrasts) == 1 else together(contrasts)
+    contrast = together([standing_out(channel, is_light) for channel in channels])
     rank = 1 + min(contrast.size // 500, MOST_SPECKS)
     visible = contrast[contrast >= LEAST_CONTRAST]
     full = np.partition(visible, -rank)[-rank] if len(visible) >= rank else 0
@@ -84,7 +81,7 @@ def together(contrasts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 def ink_above(least: float, contrast: NDArray[np.float32], is_sheet: bool) -> Ink:
     """Return the digit's ink: 0 where the contrast is `least` of the full ink's, 1 where it is half a full more."""
-    return strokes_alone(np.clip((contrast - least) / (SURE - THRESHOLDS[0]), 0, 1), is_sheet)
+    return strokes_alone(np.clip((contrast - least) / (SURE - FAINT), 0, 1), is_sheet)
 
 
 def parts(ink: Ink) -> int:
@@ -101,7 +98,7 @@ def clean(channel: Pixels) -> NDArray[np.float32]:
 def standing_out(channel: Pixels, is_light: bool) -> NDArray[np.float32]:
     """Return by how much each pixel is darker than light paper, or lighter than dark: greys, float32 (H, W)."""
     morph = ndimage.grey_closing if is_light else ndimage.grey_opening
-    smooth = Image.fromarray(ndimage.gaussian_filter(morph(clean(channel), WIDEST, mode="nearest"), 1))
+    smooth = Image.fromarray(morph(clean(channel), WIDEST, mode="nearest"))
     paper: NDArray[np.float32] = np.asarray(smooth.resize(channel.shape[::-1], Image.Resampling.BILINEAR))
     contrast = paper - channel if is_light else channel - paper
     if is_light:  # in a shadow there is less light for the ink to swallow
@@ -109,21 +106,17 @@ def standing_out(channel: Pixels, is_light: bool) -> NDArray[np.float32]:
     return contrast
 
 
-def paper_is_light(grey: Pixels, is_sheet: bool, share: float | None = None) -> bool:
+def paper_is_light(grey: Pixels) -> bool:
     """Return whether dark ink is on light paper: by what most is, unless only the other would give narrow strokes."""
-    if is_sheet:
-        coarse = clean(grey)
-        share = float(np.median(coarse) > (coarse.min() + coarse.max()) / 2)
-    else:
-        share = light_share(grey) if share is None else share
-        if not CLEAR < share < 1 - CLEAR:
-            return share > 0.5
+    share = light_share(grey)
+    if not CLEAR < share < 1 - CLEAR:
+        return share > 0.5
     is_light = share > 0.5
     image = Image.fromarray(grey)
     image.thumbnail((2 * COARSE, 2 * COARSE), Image.Resampling.BOX)
     small = np.asarray(image)
     (ink, contrast), (other, more) = (strokes_on(small, light) for light in (is_light, not is_light))
-    is_other = more > contrast and narrowness(other) < NARROWER * narrowness(ink) and border(other).mean() < FRAMED
+    is_other = more > contrast and narrowness(other) < NARROWER * narrowness(ink)
     return bool(is_light != is_other)
 
 

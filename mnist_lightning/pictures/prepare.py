@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from mnist_lightning.pictures.likeness import unlikeness
 from mnist_lightning.pictures.paper import (
     PictureError,
     Pixels,
@@ -29,12 +28,9 @@ SIZE, BOX = 28, 20  # pixels
 LARGEST = 384  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
 SMALL, LARGER = 32, 160  # pixels of the longer side: a smaller picture is enlarged to this
 GREY = 24  # of 255: where the channels differ by less, they show nothing that the brightness does not
-DEEPEST = 3  # sheets on each other: a box on a sheet on a desk
 PLAIN = 0.08  # of what is looked at is light or dark, at most: no sheet lies on a ground there
-LEVEL = 5  # degrees: a sheet that is turned by less is left as it is
 MARGIN = 0.02  # of a sheet's sides: a digit keeps away from them
 NARROWER = 0.65  # of the strokes' width in the whole picture: then the digit is the one on the sheet
-ODD = 4  # of `unlikeness`: 1 in 50 of MNIST's digits is less like one
 FAINT = 0.2  # of the ink in full: what is fainter at its sides does not count
 FINE = 6  # times as many pixels as in the end: then strokes are widened
 
@@ -117,60 +113,41 @@ def enlarged(picture: Pixels) -> Pixels:
     return padded
 
 
-def digit_in(picture: Pixels, depth: int = 0) -> Ink:
-    """Return the digit's ink, float32 (H, W): on a sheet that holds it whole, else where it is most like a digit."""
-    grey = in_grey(picture)
-    share = light_share(grey)
-    found = []
+def digit_in(picture: Pixels) -> Ink:
+    """Return the digit's ink, float32 (H, W): on a sheet that holds it whole or shows narrower strokes, or anywhere."""
+    grey, whole = in_grey(picture), None
     try:
-        found.append(find_ink(picture, depth > 0, share))
-    except PictureError as error:  # blank as a whole
+        whole = find_ink(picture)
+    except PictureError as error:
         blank = error
-    whole = found[0] if found else None
     for light in [grey] if picture.ndim == 2 else [grey, np.ptp(picture, axis=2)]:  # a note may differ in colour alone
-        if depth == DEEPEST or not PLAIN < (share if light is grey else light_share(light)) < 1 - PLAIN:
+        if not PLAIN < light_share(light) < 1 - PLAIN:
             continue
-        for region, angle in sheets(light):
+        for region, corners in sheets(light):
             with suppress(PictureError):  # an empty one
-                on_it = digit_in(on_sheet(picture, region, angle), depth + 1)
-                if not is_inside(on_it, MARGIN):
-                    continue
-                if whole is None or holds(region, whole) or narrowness(on_it) < NARROWER * narrowness(whole):
+                on_it = find_ink(on_sheet(picture, region, corners), is_sheet=True)
+                is_better = whole is None or holds(region, whole) or narrowness(on_it) < NARROWER * narrowness(whole)
+                if is_better and is_inside(on_it, MARGIN):
                     return on_it
-                found.append(on_it)
-    if not found:
+    if whole is None:
         raise blank
-    unlike = [unlikeness(fitted(ink)).min() for ink in found] if len(found) > 1 else [0.0]
-    return found[0] if unlike[0] < ODD else found[int(np.argmin(unlike))]
+    return whole
 
 
 def holds(region: NDArray[np.bool_], ink: Ink) -> bool:
-    """Return whether a coarse region holds the largest part of the ink, or is surrounded by it, but does not cut it."""
+    """Return whether a coarse region holds the largest part of the ink."""
     main = Image.fromarray(largest(ink > 0.5))
     coarse = np.asarray(main.resize(region.shape[::-1], Image.Resampling.NEAREST))
-    if not coarse.any():
-        return False
-    inner = ndimage.binary_erosion(region, iterations=4)
-    (top, left), (bottom, right) = ((f(axis) for axis in np.nonzero(coarse)) for f in (np.min, np.max))
-    is_around = (
-        region[top : bottom + 1, left : right + 1].sum() > 0.8 * region.sum()
-        and coarse[inner].sum() < 0.1 * coarse.sum()
-    )
-    return bool(is_around or np.mean(region[coarse]) > 0.98)
+    return bool(coarse.any()) and float(np.mean(region[coarse])) > 0.98
 
 
-def on_sheet(picture: Pixels, region: NDArray[np.bool_], angle: float) -> Pixels:
-    """Return the picture within a coarse `region` alone, turned upright; what lies beside it becomes like its edge."""
-    size = picture.shape[1::-1]
-    nearest = ndimage.distance_transform_edt(~region, return_distances=False, return_indices=True)
-    coarse = np.asarray(Image.fromarray(picture).resize(region.shape[::-1], Image.Resampling.BOX))
-    ground = Image.fromarray(np.ascontiguousarray(coarse[tuple(nearest)])).resize(size, Image.Resampling.BILINEAR)
-    mask = Image.fromarray(region).resize(size, Image.Resampling.NEAREST)
-    sheet = Image.composite(Image.fromarray(picture), ground, mask.convert("L"))
-    if abs(angle) >= LEVEL:
-        colour = tuple(np.median(coarse[region], axis=0).astype(int).reshape(-1).tolist())
-        sheet = sheet.rotate(
-            angle, Image.Resampling.BICUBIC, expand=True, fillcolor=colour if len(colour) > 1 else colour[0]
-        )
-        mask = mask.rotate(angle, Image.Resampling.NEAREST, expand=True)
-    return np.asarray(sheet.crop(mask.getbbox()))
+def on_sheet(picture: Pixels, region: NDArray[np.bool_], corners: NDArray[np.float64]) -> Pixels:
+    """Return what lies within the `corners` of a coarse `region`, as if it were upright."""
+    whole = Image.fromarray(picture)
+    colours = np.asarray(whole.resize(region.shape[::-1], Image.Resampling.BOX))[region].reshape(region.sum(), -1)
+    places = (corners + 0.5) * np.array(whole.size) / region.shape[::-1]
+    width, height = (max(round(float(np.hypot(*(places[at] - places[0])))), 1) for at in (1, 3))
+    quad = places[[0, 3, 2, 1]].ravel().tolist()
+    colour = tuple(np.median(colours, axis=0).astype(int).tolist())
+    sheet = whole.transform((width, height), Image.Transform.QUAD, quad, Image.Resampling.BICUBIC, fillcolor=colour)
+    return np.asarray(sheet)

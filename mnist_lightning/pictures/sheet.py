@@ -12,6 +12,7 @@ COARSE = 96  # pixels of the longer side that a sheet is looked for in
 LEAST, MOST = 0.03, 0.985  # of the picture that a sheet covers
 CORNERS = 6  # at most: four, and more where the picture ends before the sheet
 BENT = 1.3  # coarse pixels by which a side may leave a straight line
+ROUNDED = 3  # coarse pixels that a corner may lack
 SOLID = 0.92  # of its convex hull that a sheet fills: a thumb may lie on it
 STEEP = 10  # greys by which sheet and ground differ at once
 EDGE = 2  # coarse pixels that are left out at its sides
@@ -19,11 +20,11 @@ EDGE = 2  # coarse pixels that are left out at its sides
 Mask = NDArray[np.bool_]
 
 
-def sheets(grey: NDArray[np.uint8]) -> Iterator[tuple[Mask, float]]:
+def sheets(grey: NDArray[np.uint8]) -> Iterator[tuple[Mask, NDArray[np.float64]]]:
     """Yield each region of one light on a ground of another with straight sides, the largest first.
 
-    As a coarse mask, bool (h, w), a little within its sides, and by how many degrees its sides are turned, -45 to 45.
-    `grey` is uint8 (H, W).
+    As a coarse mask, bool (h, w), and four corners (4, 2), (x, y) in its pixels, from the upper left one to the right:
+    a little within its own. `grey` is uint8 (H, W).
     """
     small = Image.fromarray(grey)
     small.thumbnail((COARSE, COARSE), Image.Resampling.BOX)
@@ -35,19 +36,18 @@ def sheets(grey: NDArray[np.uint8]) -> Iterator[tuple[Mask, float]]:
         if any(abs(area - other) < 0.1 * other for other in areas) or not is_steep(coarse, mask):
             continue  # the same one at another level, or a light that fades
         areas.append(area)
-        within = ndimage.binary_erosion(mask, iterations=EDGE, border_value=1)
-        if within.any():  # no strip
-            yield within, turn(corners, mask.shape)
+        inner = ndimage.binary_erosion(mask, iterations=EDGE, border_value=1)
+        if inner.any():  # no strip
+            yield inner, within(corners)
 
 
 def levels(coarse: NDArray[np.uint8]) -> list[float]:
-    """Return greys that may part a sheet from its ground: Otsu's 1979, those of the two halves, and even steps."""
-    low, high = np.percentile(coarse, (1, 99))
-    if high - low < 2 * STEEP:
+    """Return greys that may part a sheet from its ground: Otsu's 1979, and those of the two halves."""
+    if np.ptp(np.percentile(coarse, (1, 99))) < 2 * STEEP:
         return []
     best = otsu(coarse.ravel())
     halves = (coarse[coarse <= best], coarse[coarse > best])
-    return [best, *(otsu(half) for half in halves if np.ptp(half) >= STEEP), *np.linspace(low, high, 5)[1:-1]]
+    return [best, *(otsu(half) for half in halves if np.ptp(half) >= STEEP)]
 
 
 def otsu(greys: NDArray[np.uint8]) -> float:
@@ -63,20 +63,15 @@ def hulls(part: Mask) -> Iterator[tuple[Mask, NDArray[np.float64]]]:
     """Yield the convex hull, as a mask and its corners (N, 2), of each connected region that fills one with few."""
     labels, _ = ndimage.label(part)
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        if height * width < LEAST * part.size:
+        room = (rows.stop - rows.start) * (columns.stop - columns.start)
+        if room < LEAST * part.size:
             continue
-        region = labels[rows, columns] == number
-        spans = [width - region.argmax(axis=1) - region[:, ::-1].argmax(axis=1)]  # from its first to its last pixel
-        spans += [height - region.argmax(axis=0) - region[::-1].argmax(axis=0)]
-        area = min(int(span.sum()) for span in spans)  # whatever holes it has
-        if not max(LEAST * part.size, 0.5 * height * width) <= area <= MOST * part.size:
+        region = ndimage.binary_fill_holes(labels[rows, columns] == number)
+        area = region.sum()
+        if not max(LEAST * part.size, 0.5 * room) <= area <= MOST * part.size:
             continue
-        left = region.argmax(axis=1)
-        y = np.arange(height)
-        points = np.concatenate([np.stack([x, y], axis=1) for x in (left, left + spans[0] - 1)])
         try:
-            hull = ConvexHull(points + np.array([columns.start, rows.start]))
+            hull = ConvexHull(np.argwhere(region)[:, ::-1] + (columns.start, rows.start))
         except QhullError:  # a line
             continue
         if area < SOLID * (hull.volume + 0.5 * hull.area):
@@ -96,29 +91,32 @@ def is_steep(coarse: NDArray[np.uint8], mask: Mask) -> bool:
     return bool(outside.any()) and abs(np.median(coarse[inside]) - np.median(coarse[outside])) >= STEEP
 
 
-def straightened(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+def straightened(corners: NDArray[np.float64], bent: float = BENT) -> NDArray[np.float64]:
     """Return a polygon (N, 2) without the corners that are nearly on a line between others."""
     while len(corners) > 3:
         before, after = np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0)
         along = after - before
         off = np.abs(along[:, 0] * (corners - before)[:, 1] - along[:, 1] * (corners - before)[:, 0])
         off /= np.maximum(np.hypot(*along.T), 1e-9)
-        if off.min() > BENT:
+        if off.min() > bent:
             break
         corners = np.delete(corners, off.argmin(), axis=0)
     return corners
 
 
-def turn(corners: NDArray[np.float64], shape: tuple[int, ...]) -> float:
-    """Return the angle in degrees, -45 to 45, of the longest of a polygon's three or four own sides, else 0.
+def within(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return four corners (4, 2) a little within a polygon (N, 2), from the upper left one to the right.
 
-    Of a sheet that goes on beyond the picture on two sides or more, one can't say how it is turned.
+    They are its own where it has four, else those of the smallest rectangle around it, which shares one of its sides.
     """
-    sides = np.roll(corners, -1, axis=0) - corners
-    middles = corners + sides / 2
-    is_own = np.all((middles >= 1.5) & (middles <= np.array(shape[::-1]) - 2.5), axis=1)
-    lengths = np.hypot(*sides.T) * is_own
-    if np.count_nonzero(lengths > 0.2 * lengths.max()) < 3:
-        return 0.0
-    x, y = sides[lengths.argmax()]
-    return float((np.degrees(np.arctan2(y, x)) + 45) % 90 - 45)
+    corners = straightened(corners, ROUNDED)
+    if len(corners) != 4:
+        rectangles = []
+        for x, y in np.roll(corners, -1, axis=0) - corners:
+            axes = np.array([(x, y), (-y, x)]) / max(np.hypot(x, y), 1e-9)
+            low, high = (corners @ axes.T).min(axis=0), (corners @ axes.T).max(axis=0)
+            rectangles.append((np.prod(high - low), np.array([low, (high[0], low[1]), high, (low[0], high[1])]) @ axes))
+        corners = min(rectangles, key=lambda one: float(one[0]))[1]
+    inwards = corners.mean(axis=0) - corners
+    corners = corners + inwards * (1.5 * EDGE / np.hypot(*inwards.T))[:, None]
+    return np.roll(corners, -int(corners.sum(axis=1).argmin()), axis=0)

@@ -61,17 +61,13 @@ def without_lines(ink: Ink, picture: tuple[int, ...]) -> Ink:
         main = min(standing, key=lambda line: abs(np.nonzero(line)[1].mean() - columns.mean()))
         rest, standing = main, [line for line in standing if line is not main]
     removed = [line for line in lying if goes_beyond(line, main, standing, picture[1], above=0.25)]  # a 7 has a bar
-    if removed:  # of those that stand, only the sides of a box or axes
-        corners = ndimage.binary_dilation(np.any(removed, axis=0), EIGHT, iterations=4)
-        upright = [line for line in standing if (line & corners).any()]
-        for line in upright:
-            others = np.nonzero((ink > 0.3) & ~line & ~corners)[1]
-            share = np.mean(others < np.nonzero(line)[1].mean()) if len(others) else 0.5
-            is_outermost = not 0.05 < share < 0.95
-            if is_outermost and goes_beyond(line.T, main.T, [one.T for one in lying], picture[0], above=0.06):
-                removed.append(line)
     if not removed:
         return ink
+    at_lines = ndimage.binary_dilation(np.any(removed, axis=0), EIGHT, iterations=4)
+    crossed = [one.T for one in lying]  # then the sides of a box, or axes
+    removed += [
+        line for line in standing if (line & at_lines).any() and goes_beyond(line.T, main.T, crossed, picture[0], 0.06)
+    ]
     gone = np.any(removed, axis=0)
     beside = ndimage.binary_dilation(gone, EIGHT, iterations=2) & ~ndimage.binary_dilation(rest, EIGHT)
     return np.where(gone | beside, np.float32(0), ink)
@@ -169,7 +165,7 @@ def digit_only(ink: Ink, picture: tuple[int, ...], is_sheet: bool = False) -> In
     """Return ink cropped out of a `picture` of some (H, W) without the connected parts that are no strokes of a digit.
 
     These are specks, what comes in from the border beside something within (of a sheet: beside something larger), a
-    ring or box around the rest, dots, and straight lines apart from the digit.
+    ring or box around the rest, and dots.
     """
     labels, count = ndimage.label(ink > 0, EIGHT)
     if count < 2:
@@ -181,15 +177,15 @@ def digit_only(ink: Ink, picture: tuple[int, ...], is_sheet: bool = False) -> In
     parts = [Part(n, amounts[n], *boxes[n - 1]) for n in most.tolist()]
     inner = [part for part in parts if not at_border(part, ink.shape)]
     if inner:
+        reach = max(part.size for part in inner) / (1 if is_sheet else WITHIN)
         sides = zip((labels[0], labels[-1], labels[:, 0], labels[:, -1]), np.repeat(picture[::-1], 2), strict=True)
         along = np.max([np.bincount(side, minlength=count + 1) / length for side, length in sides], axis=0)
-        reach = max(part.size for part in inner) / (1 if is_sheet else WITHIN)
         parts = [part for part in parts if part in inner or (along[part.number] < 0.8 and part.size > reach)]
     for part in sorted(parts, key=lambda part: -part.size):
         if encloses(part, [other for other in parts if other != part and other.size >= WITHIN * part.size], labels):
             parts.remove(part)
     main = max(parts, key=lambda part: part.amount)
-    strokes = [part for part in parts if part == main or is_stroke(part, main, part.mask(labels))]
+    strokes = [part for part in parts if part == main or not is_dot(part, main, part.mask(labels))]
     is_kept = np.zeros(count + 1, bool)
     is_kept[[part.number for part in strokes if part.amount >= STRAY * main.amount]] = True
     return np.where(is_kept[labels], ink, np.float32(0))
@@ -202,32 +198,21 @@ def at_border(part: Part, shape: tuple[int, ...]) -> bool:
 
 def encloses(part: Part, others: list[Part], labels: NDArray[np.int32]) -> bool:
     """Return whether a part is a ring or box, and one of the others lies in it."""
-    filled = ndimage.binary_fill_holes(part.mask(labels)) if others else np.zeros((1, 1), bool)
-    y, x = np.nonzero(filled)
+    if not others:
+        return False
+    filled = ndimage.binary_fill_holes(labels == part.number)
     try:
-        hull = ConvexHull(np.stack([x, y], axis=1)).volume if len(y) else np.inf
+        hull = ConvexHull(np.argwhere(filled)).volume
     except QhullError:  # a line
         return False
-    top, left = part.rows.start, part.columns.start
-    for other in others:
-        within = filled[max(other.rows.start - top, 0) : other.rows.stop - top][
-            :, max(other.columns.start - left, 0) : other.columns.stop - left
-        ]
-        if len(y) > ROUND * hull and within.size == other.height * other.width and within.mean() > ROUND:
-            return True
-    return False
+    is_full = filled.sum() > ROUND * hull
+    return is_full and any(filled[other.rows, other.columns].mean() > ROUND for other in others)
 
 
-def is_stroke(part: Part, main: Part, mask: Mask) -> bool:
-    """Return whether a part beside the main one may be a stroke of the same digit: no dot, no line apart."""
-    is_below, is_above = part.rows.start >= main.rows.stop - 4, part.rows.stop <= main.rows.start + 4
-    is_beside = part.columns.start >= main.columns.stop or part.columns.stop <= main.columns.start
-    beyond = (0.25 if is_above else 0.0) * main.size  # a 7 and a 5 have a bar of their own above
-    is_longer = part.columns.start < main.columns.start - beyond and part.columns.stop > main.columns.stop + beyond
-    is_dot = part.size < WITHIN * main.size and 0.6 * part.size < min(part.height, part.width) and mask.mean() > 0.68
-    is_line = part.width > 4 * part.height and is_longer and (is_below or is_above)
-    is_tick = part.height > 3 * part.width and is_beside and not 0.6 < part.height / main.height < 1.1
-    return not (is_dot or is_line or is_tick)
+def is_dot(part: Part, main: Part, mask: Mask) -> bool:
+    """Return whether a part is small beside the main one, and round or square, as a punched hole is."""
+    is_compact = min(part.height, part.width) > 0.6 * part.size and mask.mean() > 0.68
+    return part.size < WITHIN * main.size and bool(is_compact)
 
 
 def filled_strokes(ink: Ink) -> Ink:

@@ -54,12 +54,49 @@ def test_a_digit_comes_out_as_if_it_were_alone(kind: str) -> None:
     assert np.count_nonzero(np.array(likenesses) > 0.65) >= 9, np.round(likenesses, 2)
 
 
-def test_a_sheet_is_found_with_how_it_is_turned() -> None:
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        [(120, 100), (362, 143), (319, 385), (77, 342)],  # turned by 10 degrees
+        [(330, 90), (430, 265), (255, 365), (155, 190)],  # by 60
+        [(160, 90), (320, 90), (380, 370), (100, 370)],  # seen from below
+    ],
+)
+def test_a_sheet_is_found_with_its_corners(drawn: list[tuple[int, int]]) -> None:
+    """A little within its own, by 4% of the picture at most."""
     canvas = Image.new("L", (480, 480), 60)
-    ImageDraw.Draw(canvas).polygon([(120, 100), (362, 143), (319, 385), (77, 342)], fill=230)  # turned by 10 degrees
-    [(region, angle)] = sheets(np.asarray(canvas))
-    assert angle == pytest.approx(10, abs=2)
-    assert region.mean() == pytest.approx(246**2 / 480**2, rel=0.15)
+    ImageDraw.Draw(canvas).polygon(drawn, fill=230)
+    [(region, corners)] = sheets(np.asarray(canvas))
+    white = np.asarray(canvas) > 100
+    assert region.mean() == pytest.approx(white.mean(), rel=0.15)
+    places = 5 * (corners + 0.5)
+    first = int(np.array(drawn).sum(axis=1).argmin())
+    assert np.abs(places - np.roll(drawn, -first, axis=0)).max() < 20
+    assert all(white[int(y), int(x)] for x, y in places)
+
+
+def test_a_sheet_that_the_border_cuts_off_is_turned_by_its_own_sides() -> None:
+    canvas = Image.new("L", (480, 480), 60)
+    ImageDraw.Draw(canvas).polygon([(120, -140), (362, -97), (319, 145), (77, 102)], fill=230)  # by 10 degrees
+    [(_, corners)] = sheets(np.asarray(canvas))
+    below = corners[2] - corners[3]
+    assert np.degrees(np.arctan2(below[1], below[0])) == pytest.approx(10, abs=2)
+    assert np.abs(5 * (corners[2:] + 0.5) - [(319, 145), (77, 102)]).max() < 20
+
+
+def test_a_digit_on_a_turned_sheet_stands_upright() -> None:
+    seven = [(-50, -90), (60, -90), (-10, 100)]
+    canvas = Image.new("L", (600, 600), 70)
+    draw = ImageDraw.Draw(canvas)
+    turn = np.exp(1j * np.radians(25))
+    moved = [[(300 + z.real, 300 + z.imag) for z in turn * np.array([x + 1j * y for x, y in form])] for form in (
+        [(-150, -180), (150, -180), (150, 180), (-150, 180)], seven,
+    )]  # fmt: skip
+    draw.polygon(moved[0], fill=235)
+    draw.line(moved[1], fill=30, width=14)
+    plain = Image.new("L", (300, 360), 235)
+    ImageDraw.Draw(plain).line([(150 + x, 180 + y) for x, y in seven], fill=30, width=14)
+    assert likeness(prepare(np.asarray(canvas)), prepare(np.asarray(plain))) > 0.9
 
 
 @pytest.mark.parametrize("form", ["disc", "gradient", "even", "stripe"])
