@@ -165,7 +165,7 @@ def digit_only(ink: Ink, picture: tuple[int, ...], is_sheet: bool = False) -> In
     """Return ink cropped out of a `picture` of some (H, W) without the connected parts that are no strokes of a digit.
 
     These are specks, what comes in from the border beside something within (of a sheet: beside something larger), a
-    ring or box around the rest, and dots.
+    ring or box around the rest, dots, and lines above or below.
     """
     labels, count = ndimage.label(ink > 0, EIGHT)
     if count < 2:
@@ -185,7 +185,7 @@ def digit_only(ink: Ink, picture: tuple[int, ...], is_sheet: bool = False) -> In
         if encloses(part, [other for other in parts if other != part and other.size >= WITHIN * part.size], labels):
             parts.remove(part)
     main = max(parts, key=lambda part: part.amount)
-    strokes = [part for part in parts if part == main or not is_dot(part, main, part.mask(labels))]
+    strokes = [part for part in parts if part == main or is_stroke(part, main, part.mask(labels))]
     is_kept = np.zeros(count + 1, bool)
     is_kept[[part.number for part in strokes if part.amount >= STRAY * main.amount]] = True
     return np.where(is_kept[labels], ink, np.float32(0))
@@ -209,10 +209,14 @@ def encloses(part: Part, others: list[Part], labels: NDArray[np.int32]) -> bool:
     return is_full and any(filled[other.rows, other.columns].mean() > ROUND for other in others)
 
 
-def is_dot(part: Part, main: Part, mask: Mask) -> bool:
-    """Return whether a part is small beside the main one, and round or square, as a punched hole is."""
+def is_stroke(part: Part, main: Part, mask: Mask) -> bool:
+    """Return whether a part beside the main one may be a stroke of the same digit: no dot, no line below or above."""
     is_compact = min(part.height, part.width) > 0.6 * part.size and mask.mean() > 0.68
-    return part.size < WITHIN * main.size and bool(is_compact)
+    is_above, is_below = part.rows.stop <= main.rows.start + 4, part.rows.start >= main.rows.stop - 4
+    beyond = (0.25 if is_above else 0.0) * main.size  # a 7 and a 5 have a bar of their own above
+    is_longer = part.columns.start < main.columns.start - beyond and part.columns.stop > main.columns.stop + beyond
+    is_line = (is_above or is_below) and is_longer and part.width > 4 * part.height
+    return not is_line and not (is_compact and part.size < WITHIN * main.size)
 
 
 def filled_strokes(ink: Ink) -> Ink:
