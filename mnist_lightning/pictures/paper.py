@@ -61,7 +61,8 @@ def contrast_of(picture: Pixels) -> tuple[NDArray[np.float32], float]:
     grey = in_grey(picture)
     is_light = paper_is_light(grey)
     channels = [grey] if picture.ndim == 2 else [picture[..., channel] for channel in range(3)]
-    contrast = together([standing_out(channel, is_light) for channel in channels])
+    contrasts = [standing_out(channel, is_light) for channel in channels]
+    contrast = contrasts[0] if len(contrasts) == 1 else together(contrasts)
     rank = 1 + min(contrast.size // 500, MOST_SPECKS)
     visible = contrast[contrast >= LEAST_CONTRAST]
     full = np.partition(visible, -rank)[-rank] if len(visible) >= rank else 0
