@@ -29,6 +29,7 @@ LARGEST = 384  # pixels of the longer side that the ink is looked for in: more s
 SMALL, LARGER = 32, 160  # pixels of the longer side: a smaller picture is enlarged to this
 GREY = 24  # of 255: where the channels differ by less, they show nothing that the brightness does not
 PLAIN = 0.08  # of what is looked at is light or dark, at most: no sheet lies on a ground there
+DEEPEST = 2  # sheets on each other: a box on a sheet on a desk
 MARGIN = 0.02  # of a sheet's sides: a digit keeps away from them
 NARROWER = 0.65  # of the strokes' width in the whole picture: then the digit is the one on the sheet
 FAINT = 0.2  # of the ink in full: what is fainter at its sides does not count
@@ -113,19 +114,19 @@ def enlarged(picture: Pixels) -> Pixels:
     return padded
 
 
-def digit_in(picture: Pixels) -> Ink:
+def digit_in(picture: Pixels, depth: int = 0) -> Ink:
     """Return the digit's ink, float32 (H, W): on a sheet that holds it whole or shows narrower strokes, or anywhere."""
     grey, whole = in_grey(picture), None
     try:
-        whole = find_ink(picture)
+        whole = find_ink(picture, is_sheet=depth > 0)
     except PictureError as error:
         blank = error
     for light in [grey] if picture.ndim == 2 else [grey, np.ptp(picture, axis=2)]:  # a note may differ in colour alone
-        if not PLAIN < light_share(light) < 1 - PLAIN:
+        if depth == DEEPEST or not PLAIN < light_share(light) < 1 - PLAIN:
             continue
         for region, corners in sheets(light):
             with suppress(PictureError):  # an empty one
-                on_it = find_ink(on_sheet(picture, region, corners), is_sheet=True)
+                on_it = digit_in(on_sheet(picture, region, corners), depth + 1)
                 is_better = whole is None or holds(region, whole) or narrowness(on_it) < NARROWER * narrowness(whole)
                 if is_better and is_inside(on_it, MARGIN):
                     return on_it
@@ -135,10 +136,14 @@ def digit_in(picture: Pixels) -> Ink:
 
 
 def holds(region: NDArray[np.bool_], ink: Ink) -> bool:
-    """Return whether a coarse region holds the largest part of the ink."""
+    """Return whether a coarse region holds the largest part of the ink, or is surrounded by it, but does not cut it."""
     main = Image.fromarray(largest(ink > 0.5))
     coarse = np.asarray(main.resize(region.shape[::-1], Image.Resampling.NEAREST))
-    return bool(coarse.any()) and float(np.mean(region[coarse])) > 0.98
+    if not coarse.any():
+        return False
+    is_surrounded = region[bounds(coarse)].sum() > 0.8 * region.sum()
+    is_bare = coarse[ndimage.binary_erosion(region, iterations=4)].sum() < 0.1 * coarse.sum()
+    return bool(is_surrounded and is_bare) or float(np.mean(region[coarse])) > 0.98
 
 
 def on_sheet(picture: Pixels, region: NDArray[np.bool_], corners: NDArray[np.float64]) -> Pixels:
