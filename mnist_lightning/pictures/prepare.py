@@ -147,7 +147,7 @@ def holds(region: NDArray[np.bool_], ink: Ink) -> bool:
 
 
 def on_sheet(picture: Pixels, region: NDArray[np.bool_], corners: NDArray[np.float64]) -> Pixels:
-    """Return what lies within the `corners` of a coarse `region`, as if it were upright."""
+    """Return what lies within the `corners` of a coarse `region`, as if seen from above and upright."""
     whole = Image.fromarray(picture)
     colours = np.asarray(whole.resize(region.shape[::-1], Image.Resampling.BOX))[region].reshape(region.sum(), -1)
     places = (corners + 0.5) * np.array(whole.size) / region.shape[::-1]

@@ -66,9 +66,8 @@ def test_digit_is_found_all_the_same(trouble: Callable[[NDArray[np.uint8]], NDAr
     sheet[210:310, 245:275] = 30  # the stem of a nine
     grain = np.random.default_rng(0).normal(0, 3, sheet.shape)
     troubled, plain = prepare((trouble(sheet) + grain).clip(0, 255).astype(np.uint8)), prepare(sheet).astype(int)
-    moved = [
-        np.roll(troubled, step, axis=0) for step in (-1, 0, 1)
-    ]  # the middle of a slanting sheet's digit is another
+    is_slanting = trouble(sheet)[0, 0] == trouble(sheet)[-1, -1] == 120  # straightened, its middle may be another
+    moved = [np.roll(troubled, step, axis=0) for step in ((-1, 0, 1) if is_slanting else (0,))]
     assert min(abs(one - plain).mean() for one in moved) < 8
 
 
