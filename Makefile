@@ -23,8 +23,9 @@ $(VENV)/.installed: requirements.lock
 	$(UV) pip install --python $(RUN) --require-hashes --compile-bytecode --requirement requirements.lock
 	@touch $@
 
+OWN_DATA = $(foreach word,data= data. resume= again=,$(findstring $(word),$(ARGS)))  # then train.py looks for it
 train: setup ## train the tutorial's experiment; ARGS="trainer.max_epochs=1" are handed on to train.py
-	@if $(RUN) -m mnist_lightning.datasets.mnist; then $(RUN) train.py $(ARGS); else \
+	@if [ -n "$(OWN_DATA)" ] || $(RUN) -m mnist_lightning.datasets.mnist; then $(RUN) train.py $(ARGS); else \
 		echo; echo "*** NOT MNIST: training on scikit-learn's small digits instead (data=digits) ***"; echo; \
 		$(RUN) train.py data=digits $(ARGS); fi
 

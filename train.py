@@ -68,8 +68,10 @@ def train(config: DictConfig, run: Run) -> None:
     module = build.module(config, network, data.source)
     data.prepare_data()  # missing or damaged files stop the run here
     if config.init_from and run.checkpoint is None:
-        run.results["init_from"], remark = transfer.begin_from(config.init_from, network)
+        before = run.results.get("init_from")
+        run.results["init_from"], remark = transfer.begin_from(config.init_from, network, before)
         run.remarks.append(remark)
+        run.save()
     recorder = Recorder(run, when_accepted=partial(compose.save, config, run))
     trainer = build.trainer(config, Resume(run), recorder)
     for logger in trainer.loggers:

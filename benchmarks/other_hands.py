@@ -35,7 +35,7 @@ def measured(run: str | Path) -> dict[str, float]:
     trained = load_run(run)
     digits, labels = others_digits()
     errors = int((trained.predict(digits).numpy() != labels).sum())
-    corrupted = under_corruptions(trained, *trained.test_set(), show=lambda line: None)
+    corrupted = under_corruptions(trained, *trained.test_set(), tell=lambda line: None)
     return {"others_digits_errors": errors, "corrupted_accuracy": corrupted["mean_accuracy"]}
 
 

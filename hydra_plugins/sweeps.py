@@ -4,8 +4,6 @@ Hydra looks for such classes in packages named hydra_plugins and nowhere else. I
 what is heavy is imported where it is used.
 """
 
-import copy
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,13 +23,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mnist_lightning.config import build, compose
 from mnist_lightning.config.check import check_value, flat
 from mnist_lightning.config.explain import config_options, explained
+from mnist_lightning.config.monitors import check_ranked_by
 from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.sweeps.sweep import Sweep, is_search, is_sweep
 from mnist_lightning.terminal.command import check_extra
 
 
 class ProcessLauncher(Launcher):
-    """Runs each job as `python train.py <its overrides>`, in a process of its own, so many `jobs` side by side."""
+    """Runs each job as `python train.py <its overrides>`, in a process of its own, `jobs` of them side by side."""
 
     def __init__(self, jobs: int = 1) -> None:
         self.jobs = jobs
@@ -62,7 +61,7 @@ class GridSweeper(Sweeper):
     """Runs every combination of the swept values: each once, whatever happened to the sweep in between.
 
     Args:
-        params: settings of all jobs, {key: value or values as on the command line}, which overrules them.
+        params: settings of all jobs, {key: value or values as typed}; the command line takes precedence.
         metric: what ranks the runs in the table, by its name in results.json: "accuracy", "loss", …
     """
 
@@ -73,7 +72,6 @@ class GridSweeper(Sweeper):
         for group in [key for key, value in self.params.items() if key.isidentifier() and isinstance(value, Mapping)]:
             settings = flat(OmegaConf.create(self.params.pop(group)), resolve=False)
             self.params |= {f"{group}.{name}": value for name, value in settings.items()}
-        self.composed: dict[tuple, DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -84,7 +82,7 @@ class GridSweeper(Sweeper):
         from mnist_lightning.terminal import console
 
         overrides, place = self.read(arguments)
-        self.launcher()  # says what is wrong with it before anything is made
+        launcher = self.launcher()  # says what is wrong with it before anything is made
         [combinations] = BasicSweeper.split_arguments(overrides, None)
         jobs = [[*combination, *self.for_jobs()] for combination in combinations]
         if not jobs:
@@ -99,7 +97,7 @@ class GridSweeper(Sweeper):
             done = f", {len(wanted) - len(todo)} of them done already" if len(todo) < len(wanted) else ""
             console.say(f"{sweep.directory}: {len(wanted)} job{'s' * (len(wanted) > 1)}{done}")
             if todo:
-                self.launcher().launch(todo, initial_job_idx=0)
+                launcher.launch(todo, initial_job_idx=0)
             self.show(sweep)
             sweep.check_answered(sum(not job.is_done for job in wanted), len(wanted))
 
@@ -141,21 +139,9 @@ class GridSweeper(Sweeper):
         return key not in flat(self.load([]), resolve=False)
 
     def compose(self, job: Sequence[str]) -> DictConfig:
-        """Return the checked configuration of a job, so that a mistake stops the sweep before it begins.
-
-        Hydra takes a tenth of a second for each. So jobs that differ in plain values alone are composed once, and their
-        values set: that is what Hydra does with them too.
-        """
-        overrides = OverridesParser.create().parse_overrides(list(job))
-        plain = [override for override in overrides if re.fullmatch(r"seed|[a-z_]+\.[a-z_.]+", override.key_or_group)
-                 and not (override.is_add() or override.is_delete() or override.is_hydra_override())]  # fmt: skip
-        rest = tuple(o.input_line for o in overrides if o not in plain)
-        alike = (rest, tuple(override.key_or_group for override in plain))
-        if alike not in self.composed:
-            self.composed[alike] = self.load(job)
-        config = copy.deepcopy(self.composed[alike])
-        for override in plain:
-            OmegaConf.update(config, override.key_or_group, override.value())
+        """Return the checked configuration of a job, so that a mistake stops the sweep before it begins."""
+        config = self.load(job)
+        check_ranked_by(self.metric, config)
         with explained([]):
             build.everything(config)
         return config
@@ -203,12 +189,12 @@ class GridSweeper(Sweeper):
 
 
 class SearchSweeper(GridSweeper):
-    """Searches good settings with Optuna, by the accuracy, or another metric, of held-out images.
+    """Searches for good settings with Optuna, by the accuracy, or another metric, of held-out images.
 
     Args:
         params: settings of all trials, and what is searched: {key: interval(a, b), tag(log, interval(a, b)) or a,b,c}.
-        trials: so many in all; a further call goes on with the study up to that number.
-        startup_trials: so many are drawn at random first, and before so many are complete none is given up.
+        trials: how many in all; a further call continues the study up to that number.
+        startup_trials: how many are drawn at random first; none is given up before as many are complete.
         seed: of the draws.
         storage: the address of a database that holds the study, as Optuna takes it; None: a journal in the sweep's
             directory.
@@ -227,7 +213,7 @@ class SearchSweeper(GridSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         for name, value in self.settings.items():
             check_value(f"hydra.sweeper.{name}", value, Annotated[int, Ge(int(name == "trials"))])
-        check_extra("search", "optuna>=5")
+        check_extra("search")
         from mnist_lightning.sweeps.jobs import run_side_by_side
         from mnist_lightning.sweeps.search import Search
         from mnist_lightning.terminal import console

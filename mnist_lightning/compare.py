@@ -63,7 +63,7 @@ def as_table(cells: "pd.DataFrame", board: Leaderboard) -> Table:
     for name in cells:
         table.add_column(Text(name), justify="right" if board.is_number(name) else "left", no_wrap=name != "settings")
     for row in cells.itertuples(index=False):
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -25,7 +25,7 @@ class ImageDataModule(LightningDataModule):
 
     Args:
         source: where they come from.
-        dataset: what they are called; else the source's class is.
+        dataset: their name in results and tables; None: that of the source's class.
         batch_size: images per optimizer step, over all devices.
         test_batch_size: images per evaluation step on one device.
         val_size: training images held out for validation, as equally many of each class as can be.
@@ -164,7 +164,7 @@ class ShuffledBatches(Sampler[Tensor]):
     """The training images in an order that is a function of (seed, epoch), as one index tensor per batch.
 
     An index tensor makes TensorDataset return a whole batch by one indexing operation. Of each global batch, every
-    device takes its share. Where there is none for it, it gets the first image, which then counts nothing: see `share`.
+    device takes its share. One without a share gets the first image, which then counts for nothing: see `share`.
     """
 
     images: int
@@ -173,7 +173,7 @@ class ShuffledBatches(Sampler[Tensor]):
     rank: int = 0
     devices: int = 1
     device: str | torch.device = "cpu"  # the images': nothing has to be copied when they are indexed
-    resumed_at: tuple[int, int] = (0, 0)  # of that epoch, so many batches are left out
+    resumed_at: tuple[int, int] = (0, 0)  # an epoch, and how many of its batches are done and skipped
     epoch: int = 0
 
     @property

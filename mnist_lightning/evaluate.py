@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]:
     """Return all that is known of an evaluation, as plain values; shares are fractions."""
     bins = evaluation.reliability()
-    columns = zip(bins.counts.tolist(), bins.confidence.tolist(), bins.accuracy.tolist(), strict=True)
+    rows = zip(bins.counts.tolist(), bins.confidence.tolist(), bins.accuracy.tolist(), strict=True)
     return {
         "run": str(trained.directory),
         "checkpoint": trained.checkpoint.name,
@@ -60,7 +60,7 @@ def described(trained: "TrainedRun", evaluation: "Evaluation") -> dict[str, Any]
         "per_class": evaluation.per_class(),
         "most_confused": evaluation.most_confused(),
         "expected_calibration_error": bins.expected_error,
-        "reliability": [dict(zip(("images", "confidence", "accuracy"), row, strict=True)) for row in columns],
+        "reliability": [{"images": n, "confidence": c, "accuracy": a} for n, c, a in rows],
         "confusion_matrix": evaluation.confusion.tolist(),
     }
 
@@ -91,19 +91,19 @@ def as_text(found: dict[str, Any]) -> str:
 
 
 def under_corruptions(
-    trained: "TrainedRun", images: "Tensor", labels: "Tensor", show: Callable[[str], None]
+    trained: "TrainedRun", images: "Tensor", labels: "Tensor", tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Evaluate under each corruption, and show a line as soon as it is known."""
+    """Evaluate under each corruption, and tell the result of each as soon as it is known."""
     from mnist_lightning.evaluation.corruptions import CORRUPTIONS, corrupted
     from mnist_lightning.evaluation.measures import Evaluation
 
     rows, seed = {}, 0
-    show("\nunder corruption  accuracy   errors")
+    tell("\nunder corruption  accuracy   errors")
     for name in CORRUPTIONS:
         rows[name] = Evaluation(trained.logits(corrupted(images, name, seed)), labels).counts
-        show(f"{name.replace('_', ' '):<16}{rows[name]['accuracy']:>10.2%}{rows[name]['errors']:>9,}")
+        tell(f"{name.replace('_', ' '):<16}{rows[name]['accuracy']:>10.2%}{rows[name]['errors']:>9,}")
     mean = sum(row["accuracy"] for row in rows.values()) / len(rows)
-    show(f"{'mean':<16}{mean:>10.2%}")
+    tell(f"{'mean':<16}{mean:>10.2%}")
     return {"seed": seed, "mean_accuracy": mean, "corruptions": rows}
 
 

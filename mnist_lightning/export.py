@@ -27,14 +27,13 @@ if TYPE_CHECKING:  # torch is imported only once the command line is understood
 TOLERANCE = 1e-5  # largest difference of a probability from the network's own
 BATCH_SIZE = 1000  # images that are compared at once
 ALONE = 20  # images that are also compared one by one
-NEEDED = ("onnx>=1.22", "onnxscript>=0.7", "onnxruntime>=1.24")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Say what was written, how it compares with the network, and how it is used."""
     options = parser_for_run("export", __doc__, reads_data=True).parse_args(arguments)
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would send and store who uses it, from its import on
-    check_extra("export", *NEEDED)
+    check_extra("export")
 
     from mnist_lightning.trained import load_run
 
@@ -45,16 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(f"{path}  {path.stat().st_size / 1024:.0f} KiB")
         show(f"  as the network on {len(images):,} test images, probabilities at most {difference:.1e} apart")
     onnx_file = next(str(path) for path in differences if path.suffix == ".onnx")
-    raw, ink = raw_shape(trained.shape), ", light ink on black" if trained.is_handwriting else ""
-    classes = len(trained.classes)
-    show(f'input "images": uint8 {shown("N", *raw)}{ink}; output "probabilities": float32 {shown("N", classes)}')
+    sizes, ink = ", ".join(map(str, raw_shape(trained.shape))), ", light ink on black" * trained.is_handwriting
+    show(f'input "images": uint8 (N, {sizes}){ink}; output "probabilities": float32 (N, {len(trained.classes)})')
     show(f"session = onnxruntime.InferenceSession({onnx_file!r})")
     show('session.run(["probabilities"], {"images": images})')
     return 0
-
-
-def shown(*sizes: object) -> str:
-    return f"({', '.join(map(str, sizes))})"
 
 
 def write_verified(trained: "TrainedRun", images: "Tensor") -> dict[Path, float]:

@@ -69,7 +69,7 @@ class Classifier(LeanHooks, LightningModule):
         without_idle_hooks(self)
 
     def setup(self, stage: str) -> None:
-        """Lay the weights out as what looks at them as flat vectors needs them."""
+        """Make the weights contiguous where they are viewed as flat vectors: by pruning, and by L-BFGS."""
         is_pruned = any(isinstance(callback, ModelPruning) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
         if is_pruned or getattr(self.optimizer, "func", self.optimizer) is torch.optim.LBFGS:
             self.network.to(memory_format=torch.contiguous_format)
@@ -192,7 +192,7 @@ class Classifier(LeanHooks, LightningModule):
     def results(self) -> dict[str, dict[str, Any]]:
         """Of the latest evaluation, by stage: accuracy (fraction), errors and total (exact), mean loss, and others.
 
-        They are counted over all devices, at the first look when an evaluation ends.
+        They are computed over all devices, when they are first read after an evaluation.
         """
         while self._counted:
             stage = self._counted.pop(0)
@@ -237,7 +237,7 @@ class Classifier(LeanHooks, LightningModule):
             self.network.double()  # with trainer.precision=64-true Lightning does so after it has loaded them
 
     def epoch_so_far(self) -> dict[str, Any]:
-        """Return what a checkpoint within an epoch needs: the loss so far of each device, and gradients left open."""
+        """Return what a checkpoint within an epoch needs: each device's loss so far, and gradients that accumulate."""
         batches: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
         is_open = batches.processed % self.trainer.accumulate_grad_batches
         named = self.network.named_parameters() if is_open else ()

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 from mnist_lightning.runs.errors import printable
 from mnist_lightning.runs.files import made_folder
 from mnist_lightning.runs.processes import cores
+from mnist_lightning.runs.run import CONFIG_FILE
 from mnist_lightning.terminal.command import answered, parser_for_run, show
 
-KEYS = (("", "digit"), ("second_", "second"))  # of the first and second guess
 AT_ONCE = 16  # pictures that are prepared and then read together
 
 
@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one list of objects")
     parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="save what the network saw there")
     options = parser.parse_args(arguments)
-    if Path(options.run).is_file() and Path(options.run).suffix != ".ckpt":
-        parser.error(f"{options.run} is a file: first comes RUN, a run directory or a checkpoint in one, then pictures")
+    run = Path(options.run)
+    if (run.is_file() and run.suffix != ".ckpt") or (run.is_dir() and not (run / CONFIG_FILE).exists()):
+        parser.error(f"{run} is no run: first comes RUN, a run directory or a checkpoint in one, then pictures")
     answers: list[dict[str, Any]] = []
     told: set[str] = set()
     names = [*pictures(options.images, told)]
@@ -48,7 +49,8 @@ def tell(answer: dict[str, Any], is_listed: bool) -> None:
     if "error" in answer:
         show(f"{name}: {printable(answer['error'])}", sys.stderr)
     elif not is_listed:
-        first, second = (printable(str(answer.get(f"{key}class", answer[digit]))) for key, digit in KEYS)
+        first = printable(str(answer.get("class", answer["digit"])))
+        second = printable(str(answer.get("second_class", answer["second"])))
         other = f"{answer['second_confidence']:.1%}"
         second_guess = "" if other == "0.0%" else f"  (else {second} {other})"
         remark = f"  {answer['remark']}" if answer.get("remark") else ""
@@ -110,31 +112,30 @@ def read(trained: Any, some: Sequence[tuple[str, Any]], save_into: Path | None) 
     from mnist_lightning.datasets.source import noun
     from mnist_lightning.pictures.remark import remark_on
 
-    answers: list[dict[str, Any]] = [{"file": name} for name, _ in some]
-    prepared = []
-    for answer, (_, picture) in zip(answers, some, strict=True):
+    answers: list[dict[str, Any]] = []
+    good = []
+    for name, picture in some:
+        answer: dict[str, Any] = {"file": name}
+        answers.append(answer)
         if isinstance(picture, str):
             answer["error"] = picture
             continue
         try:
             if save_into is not None:
-                answer["prepared"] = str(save(picture, save_into, answer["file"]))
-            prepared.append(picture)
+                answer["prepared"] = str(save(picture, save_into, name))
+            good.append((answer, picture))
         except OSError as error:
             answer["error"] = f"can't be written into {save_into}: {error.strerror or error}"
-    good = [answer for answer in answers if "error" not in answer]
-    if good:
-        likely = trained.probabilities(np.stack(prepared))
-        confidences, digits = (best.tolist() for best in likely.topk(2))
-        for answer, confidence, digit, picture, each in zip(
-            good, confidences, digits, prepared, likely.tolist(), strict=True
-        ):
-            answer |= {"digit": digit[0], "confidence": confidence[0]}
-            answer |= {"second": digit[1], "second_confidence": confidence[1]}
-            if noun(trained.classes) != "digit":
-                answer |= {f"{key}class": trained.classes[answer[digit]] for key, digit in KEYS}
-            if trained.is_handwriting:
-                answer["remark"] = remark_on(picture, each, trained.classes)
+    if not good:
+        return answers
+    likely = trained.probabilities(np.stack([picture for _, picture in good]))
+    for (answer, picture), each in zip(good, likely, strict=True):
+        (first, second), (digit, other) = (best.tolist() for best in each.topk(2))
+        answer |= {"digit": digit, "confidence": first, "second": other, "second_confidence": second}
+        if noun(trained.classes) != "digit":
+            answer |= {"class": trained.classes[digit], "second_class": trained.classes[other]}
+        if trained.is_handwriting:
+            answer["remark"] = remark_on(picture, each.tolist(), trained.classes)
     return answers
 
 

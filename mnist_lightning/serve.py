@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.terminal.command import answered, check_extra, parser_for_run, show
 
-NEEDED = ("starlette>=1", "uvicorn>=0.40")
 GOODBYE_SECONDS = 1  # at the end, for answers that are under way
 
 
@@ -25,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=port_number, default=8000, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
     options = parser.parse_args(arguments)
-    check_extra("serve", *NEEDED)
+    check_extra("serve")
     with listen(options.host, options.port) as listener:
         serve(options.run, listener, options.host, open_browser=not options.no_browser)
     return 0

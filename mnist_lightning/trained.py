@@ -191,6 +191,9 @@ def load_run(path: str | Path) -> TrainedRun:
         raise RunError(f"{checkpoint} is not a checkpoint of this project")
     about = {name: content.get(name, default) for name, (_, default) in OF_THE_DATA.items()}
     for name, (kind, _) in OF_THE_DATA.items():
+        parts = about[name] if isinstance(about[name], list) else [about[name]]
+        if not all(isinstance(part, str | int | None) for part in parts):  # lists in lists may be vast
+            raise RunError(f"{checkpoint} is not a checkpoint of this project: its {name} can't be read")
         check.check_value(f"{checkpoint}: {name}", about[name], kind)
     about["shape"] = tuple(about["shape"])
     about["is_handwriting"] &= about["shape"] == (1, 28, 28)
@@ -215,10 +218,8 @@ def network_of(description: Any, about: Any, weights: Mapping[str, Any], is_own:
 
     A stranger's may be vast: it is first made, and sees one image, without memory and in short time.
     """
-    modes: list[tuple[AbstractContextManager[Any], str]] = [
-        *([] if is_own else [(WithoutMemory(), "meta")]),
-        (nullcontext(), "cpu"),
-    ]
+    real: tuple[AbstractContextManager[Any], str] = (nullcontext(), "cpu")
+    modes = [real] if is_own else [(WithoutMemory(), "meta"), real]
     with nullcontext() if is_own else seconds(MOST_SECONDS), torch.random.fork_rng(devices=[]):
         for mode, device in modes:
             with mode:
@@ -245,12 +246,12 @@ class WithoutMemory(TorchFunctionMode):
 
 
 class TooLong(BaseException):
-    """What is done takes longer than it may; nothing on the way takes it for a fault of its own."""
+    """The time is up. It is no Exception, so that nothing on the way handles it as an error of its own."""
 
 
 @contextmanager
 def seconds(most: int) -> Iterator[None]:
-    """Raise UsageError where what is done takes more of the processor, in the main thread: no other can be stopped."""
+    """Raise UsageError after so many seconds of processor time; in the main thread only: no other can be stopped."""
 
     def stop(*_: Any) -> None:
         raise TooLong

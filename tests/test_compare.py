@@ -57,6 +57,17 @@ def table(*places: Path) -> Leaderboard:
     return Leaderboard(find(places))
 
 
+def test_seeds_with_one_order_of_the_images_are_one_experiment(tmp_path: Path) -> None:
+    """data.seed=0 is that of the run with seed=0 too, which looks as if it had followed."""
+    for seed, accuracy in enumerate((0.9, 0.8, 0.7)):
+        make_run(tmp_path / f"fixed{seed}", accuracy, seed=seed, config={"data": {"seed": 0}})
+    [row] = table(tmp_path).rows.itertuples()
+    assert (row.n, row.seeds) == (3, "0 1 2")
+    for seed in (0, 1):
+        make_run(tmp_path / f"followed{seed}", 0.95, seed=seed, started=f"2026-01-0{seed + 1}")
+    assert sorted(table(tmp_path).rows.n) == [2, 2]
+
+
 def lr(value: float) -> dict[str, Any]:
     return {"optimizer": {"lr": value}}
 
@@ -263,6 +274,15 @@ def test_settings_may_have_any_name_and_any_text(tmp_path: Path) -> None:
     assert grid.to_numpy() == pytest.approx(np.array([[90, 91], [92, 93]]))
     assert len(compare.write(board, tmp_path)) == 4
     assert r"| 1 | 0.2 | \ud800\n\x1b[2J | 93.00 |" in board.markdown()
+
+
+def test_the_name_of_a_setting_is_no_command_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        make_run(tmp_path / f"{number}", 0.9, config={"model": {"\x1b[2J": number}})
+    compare.show([tmp_path], into=tmp_path)
+    assert "\x1b" not in capsys.readouterr().out + (tmp_path / "leaderboard.md").read_text()
 
 
 def test_a_list_is_varied_against_a_number(tmp_path: Path) -> None:

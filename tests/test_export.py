@@ -4,20 +4,17 @@ import json
 import resource
 import shutil
 import sys
-import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import PROJECT
 from test_train import fit, read
 from torch import nn
 
-from mnist_lightning import export, load_run, serve
+from mnist_lightning import export, load_run
 from mnist_lightning.runs.errors import RunError, UsageError
 
 
@@ -148,9 +145,3 @@ def test_missing_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UsageError, match=rf"^{name} can't be imported .*pip install 'onnx>.* \(the extra export\)"):
         export.main(["no run is looked for"])
-
-
-@pytest.mark.parametrize("command", [export, serve])
-def test_extra_is_that_of_the_project(command: ModuleType) -> None:
-    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert extras[command.__name__.rpartition(".")[2]] == list(command.NEEDED)

@@ -17,13 +17,13 @@ from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.config.check import check_top_level, check_value, described, find_class, plain, shown
-from mnist_lightning.config.monitors import METRICS, may_choose
+from mnist_lightning.config.monitors import METRICS, check_reached, may_choose
 from mnist_lightning.config.trial import sets_a_rate, takes_a_step, takes_the_images, trains
-from mnist_lightning.runs.commands import from_checkout
+from mnist_lightning.runs.commands import from_checkout, install_command
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, one_line
 from mnist_lightning.runs.run import Run
 
-EXTRAS = {"WandbLogger": "python -m pip install 'wandb>=0.22' (the extra wandb)"}
+EXTRAS = {"WandbLogger": "wandb"}
 PLACES = ("root", "search")  # of data: where its source looks
 OF_SCHEDULES = {  # what Lightning takes beside a scheduler: when its step is made, and by which metric
     "interval": Literal["epoch", "step"],
@@ -35,7 +35,7 @@ OF_SCHEDULES = {  # what Lightning takes beside a scheduler: when its step is ma
 def everything(config: DictConfig, begins: bool = True) -> None:
     """Make all that `config` describes once, without data and in a folder that is removed: every mistake shows.
 
-    Of a run that goes on, instead of one that `begins`, the run that it was begun from may be gone.
+    `begins` is False for a run that is resumed: the one whose weights it was given may be gone by then.
     """
     import lightning.pytorch  # noqa: F401 - it sets up its own loggers, which are quietened then
     import torch
@@ -54,6 +54,12 @@ def everything(config: DictConfig, begins: bool = True) -> None:
             transfer.begin_from(config.init_from, model)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = make("optimizer", config.optimizer, takes_a_step, params=trained)
+        is_fused = getattr(optimizer, "_step_supports_amp_scaling", False)
+        if is_fused and config.trainer.get("gradient_clip_val") and config.trainer.get("precision") in ("16-mixed", 16):
+            setting = f"trainer.gradient_clip_val={shown(config.trainer.gradient_clip_val)}"
+            raise UsageError(
+                f"{setting}: not with optimizer.fused=true and trainer.precision=16-mixed; remove one of them"
+            )
         scheduler = schedule(config.scheduler)
         if scheduler:
             has_length = "total_steps" in inspect.signature(scheduler).parameters
@@ -74,10 +80,8 @@ def everything(config: DictConfig, begins: bool = True) -> None:
 
 def data(node: DictConfig) -> Any:
     """Make the data module with the source of its images."""
-    settings = plain(node)
-    factory = described("data", {name: value for name, value in settings.items() if name not in PLACES})
-    factory.keywords["source"] = source(node)
-    return call("data", factory)
+    settings = {name: value for name, value in plain(node).items() if name not in ("source", *PLACES)}
+    return call("data", described("data", settings, source=source(node)))
 
 
 def source(node: Any, folder: str | Path | None = None) -> Any:
@@ -85,11 +89,16 @@ def source(node: Any, folder: str | Path | None = None) -> Any:
     places = {name: from_checkout(plain(node[name])) for name in PLACES if name in node}
     if folder and places:
         places = {name: str(folder) if name == "root" else [] for name in places}
-    if (factory := described("data.source", node.get("source"), **places)) is None:
+    if node.get("source") is None:
         raise UsageError("data.source: is missing. It needs the _target_ of a class of images")
+    factory = described("data.source", node.source, **places)
     if unused := [name for name in places if name not in factory.keywords]:
         raise UsageError(f"data.{unused[0]}: {factory.func.__name__} takes no {unused[0]}")
     made, name = call("data.source", factory), factory.func.__name__
+    if not isinstance(made.classes, list | tuple) or not all(isinstance(one, str) for one in made.classes):
+        raise UsageError(f"data.source: {name} has the classes {shown(made.classes)}: must be a list of names")
+    if len(made.shape) != 3 or not all(isinstance(size, int) for size in made.shape):
+        raise UsageError(f"data.source: {name} has the shape {shown(made.shape)}: must be (C, H, W) of an image")
     if len(set(made.classes)) < max(2, len(made.classes)):
         raise UsageError(
             f"data.source: {name} has the classes {shown([*made.classes])}: must be two or more, all different"
@@ -130,20 +139,19 @@ def schedule(node: DictConfig | None) -> "partial[Any] | None":
     settings = plain(node)
     takes: Collection[str] = ()
     if isinstance(settings, dict) and isinstance(target := settings.get("_target_"), str):
-        takes = inspect.signature(find_class("scheduler", target, "scheduler")).parameters
+        takes = inspect.signature(find_class("scheduler", target)).parameters
     given = {name: settings.pop(name) for name in OF_SCHEDULES if name in settings and name not in takes}
     factory = described("scheduler", settings)
     factory.lightning = {n: check_value(f"scheduler.{n}", value, OF_SCHEDULES[n]) for n, value in given.items()}
     return factory
 
 
-def make(path: str, node: DictConfig | None, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
+def make(path: str, node: DictConfig, trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
     """Make the object that `node`, at `path`, describes: `_target_` is its class, the rest are its settings.
 
-    None gives None. `trial` is a first use of the object, which may refuse it too; `given` are further arguments.
+    `trial` is a first use of the object, which may refuse it too; `given` are further arguments.
     """
-    factory = described(path, node)
-    return call(path, factory, trial, **given) if factory else None
+    return call(path, described(path, node), trial, **given)
 
 
 def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None = None, **given: Any) -> Any:
@@ -168,7 +176,7 @@ def call(path: str, factory: "partial[Any]", trial: Callable[[Any], Any] | None 
         except Exception as error:
             reason = one_line(error) or type(error).__name__
             if isinstance(error, ImportError) and (extra := EXTRAS.get(factory.func.__name__)):
-                raise UsageError(f"{path}: is not installed: {extra}") from error
+                raise UsageError(f"{path}: is not installed: {install_command(extra)}") from error
         if reason.partition("=")[0] in factory.keywords:  # it names the setting itself
             raise UsageError(f"{path}.{reason}")
         defaults = {name: parameter.default for name, parameter in inspect.signature(factory.func).parameters.items()}
@@ -219,13 +227,15 @@ def trainer(config: DictConfig, *first: Any) -> Any:
 
     from mnist_lightning.terminal import console
     from mnist_lightning.training import lean
-    from mnist_lightning.training.callbacks import Progress
+    from mnist_lightning.training.callbacks import MonitorsExist, Progress
     from mnist_lightning.training.checkpoints import AtomicCheckpointIO
 
     callbacks = [*first]
+    monitors = {"scheduler": config.scheduler and config.scheduler.get("monitor")}
     for name, node in (config.callbacks or {}).items():
         if node is not None and may_choose(f"callbacks.{name}", node, config):
             callbacks.append(make(f"callbacks.{name}", node))
+            monitors[f"callbacks.{name}"] = getattr(callbacks[-1], "monitor", None)
     bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
     callbacks = [one for one in callbacks if one not in bars or len(bars) == 1 or type(one) is not Progress]
     switches = {}
@@ -238,11 +248,13 @@ def trainer(config: DictConfig, *first: Any) -> Any:
             callbacks = [callback for callback in callbacks if not isinstance(callback, kind)]
         switches[name] = any(isinstance(callback, kind) for callback in callbacks)  # else Lightning adds its own
     factory = described("trainer", OmegaConf.merge(config.trainer, switches))
-    assert factory
     check_trainer(config.trainer)
-    monitors = {str(getattr(callback, "monitor", None) or "") for callback in callbacks}
-    if any(name.startswith("val/") and name not in METRICS for name in monitors):
-        factory.keywords["num_sanity_val_steps"] = 1  # the recorder then looks whether they are measured
+    check_reached(callbacks, config)
+    if own := {
+        path: str(name) for path, name in monitors.items() if re.match("val[/_]", str(name)) and name not in METRICS
+    }:
+        factory.keywords["num_sanity_val_steps"] = 1
+        callbacks.append(MonitorsExist(own))
     if factory.keywords.get("profiler"):
         console.show_profile(Path(config.output_dir))
     else:
@@ -251,13 +263,16 @@ def trainer(config: DictConfig, *first: Any) -> Any:
         wandb.finish()  # of another job in this process: Lightning would go on with it
     is_one = config.logger is None or "_target_" in config.logger
     loggers = {"logger": config.logger} if is_one else {f"logger.{name}": node for name, node in config.logger.items()}
-    return call(
+    made = call(
         "trainer",
         factory,
         logger=[make(path, node) for path, node in loggers.items() if node is not None] or False,
         callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
         plugins=[AtomicCheckpointIO(Path(config.output_dir))],
     )
+    if config.trainer.get("sync_batchnorm") and made.world_size > 1 and made.strategy.root_device.type == "cpu":
+        raise UsageError("trainer.sync_batchnorm=true: must be false on several CPU processes; torch has it for GPUs")
+    return made
 
 
 def check_trainer(trainer: DictConfig) -> None:

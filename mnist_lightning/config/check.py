@@ -98,23 +98,19 @@ def described(path: str, node: Any, **further: Any) -> Any:
 
     Of the `further` arguments it takes those that its constructor has and that the settings do not name.
     """
-    if node is None:
-        return None
     settings = plain(node)
     if not isinstance(settings, Mapping) or not isinstance(settings.get("_target_"), str):
         raise UsageError(f"{path}={shown(settings)}: must be one of the group's options, or settings with a _target_")
-    group = path if path in KINDS else path.partition(".")[0]
-    factory = find_class(path, settings["_target_"], group)
+    factory = find_class(path, settings["_target_"])
     arguments = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
     parameters = inspect.signature(factory).parameters
     taken = {name: value for name, value in further.items() if name in parameters and name not in arguments}
-    given = GIVEN.get(group, ())
-    return partial(factory, **check_arguments(path, factory, arguments, given, has=taken), **taken)
+    return partial(factory, **check_arguments(path, factory, arguments, GIVEN.get(path, ()), has=taken), **taken)
 
 
-def find_class(path: str, target: str, group: str) -> type:
-    """Import a class of the kind that a group takes: nothing else that a file names is ever called."""
-    kind_name, package = KINDS[group]
+def find_class(path: str, target: str) -> type:
+    """Import a class of the kind that belongs at `path`: nothing else that a file names is ever called."""
+    kind_name, package = KINDS[path if path in KINDS else path.partition(".")[0]]
     own = own_packages()
     packages = tuple(dict.fromkeys(("mnist_lightning.", package, *(f"{name}." for name in own))))
     said = f"{path}._target_={shown(target)}"
@@ -163,8 +159,8 @@ def check_arguments(
 
     Args:
         path: where the settings stand, as in "optimizer"; "" for the top level.
-        given: the names of what the program itself hands over, and nobody else.
-        has: the names of what it hands over where nobody else does.
+        given: the names of arguments that only the program itself may pass.
+        has: the names of arguments that it passes where the settings do not.
 
     Raises:
         UsageError: a setting is unknown, missing, or of a wrong type or range.
@@ -252,27 +248,27 @@ def allowed(problems: Iterable[Mapping[str, Any]], or_null: bool) -> str:
 def unknown(setting: str, value: Any, known: Iterable[str], further: str = "") -> UsageError:
     """Name the nearest right name of those `known`, and all of them where they are few."""
     names = list(known)
-    near = nearest(setting, names)
-    guess = f" Did you mean {near}?" if near else ""
     beside = [name for name in names if name.count(".") == setting.count(".")] if "." not in setting else names
     every = "" if further else " All of them: python train.py --cfg job"
     listed = f" There are: {', '.join(beside)}." if 0 < len(beside) <= 20 else every
     said = setting if value is None else f"{setting}={shown(value)}"
-    return UsageError(f"{said}: there is no such setting.{guess}{listed}{further}")
+    return UsageError(f"{said}: there is no such setting.{guess(setting, names)}{listed}{further}")
 
 
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name that was most likely meant: the same in another place, one that holds it, or one spelt alike."""
+def guess(word: str, names: Iterable[str]) -> str:
+    """Return " Did you mean …?" with the likeliest name: the same elsewhere, one that holds it, or one spelt alike."""
     group, _, end = word.rpartition(".")
+
+    end = {"learning_rate": "lr"}.get(end, end)
 
     def likeness(name: str) -> float:
         other_group, _, other = name.rpartition(".")
         is_part = min(len(end), len(other)) > 3 and (end in other or other in end)
-        spelt = difflib.SequenceMatcher(None, end, other).ratio()
+        spelt = difflib.SequenceMatcher(None, end.lower(), other.lower()).ratio() + 0.5 * (sorted(end) == sorted(other))
         return 2 * (other == end) + is_part + spelt + 0.1 * (other_group == group)
 
     best = max((name for name in names if name != word), key=likeness, default=None)
-    return best if best is not None and likeness(best) > 0.7 else None
+    return f" Did you mean {best}?" if best is not None and likeness(best) > 0.7 else ""
 
 
 def shown(value: Any) -> str:

@@ -19,7 +19,7 @@ from mnist_lightning.runs.commands import train_command
 from mnist_lightning.runs.earlier import in_todays_words
 from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.files import read_settings
-from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun
+from mnist_lightning.runs.run import CONFIG_FILE, Run, is_begun, run_below
 from mnist_lightning.terminal.command import wrapped
 
 CHANGEABLE = ("trainer.", "data.root=", "data.search=")  # in a resumed run
@@ -35,7 +35,7 @@ def options() -> str:
 
 
 def run_to_resume(config: DictConfig) -> Run | None:
-    """Return the run that is to be gone on with; None where a new one is to be begun."""
+    """Return the run to go on with; None where a new one begins."""
     place = config.get("resume")
     if place != AUTO:
         return None if place is None else Run.open(str(place), is_trusted=config.trust)
@@ -94,9 +94,7 @@ def read(directory: Path) -> DictConfig:
     try:
         settings = read_settings(path)
     except FileNotFoundError as error:
-        below = sorted([*directory.glob(f"*/{CONFIG_FILE}"), *directory.glob(f"*/*/{CONFIG_FILE}")])
-        hint = f"; {below[-1].parent} is one" if below else ""
-        raise UsageError(f"{directory} is not a run: there is no {path}{hint}") from error
+        raise UsageError(f"{directory} is not a run: there is no {path}{run_below(directory)}") from error
     if "output_dir" not in settings:
         raise UsageError(f"{path} is not the configuration of a run")
     try:

@@ -14,14 +14,11 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lightning.config.check import CONFIG_FOLDER, NONE, flat, nearest, unknown
+from mnist_lightning.config.check import CONFIG_FOLDER, NONE, flat, guess, unknown
+from mnist_lightning.runs.commands import install_command
 from mnist_lightning.runs.errors import UsageError, one_line
 
-EXTRAS = {  # further launchers of Hydra's own
-    "joblib": "python -m pip install 'hydra-joblib-launcher>=1.2' (the extra joblib)",
-    "submitit_slurm": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
-    "submitit_local": "python -m pip install 'hydra-submitit-launcher>=1.2' (the extra slurm)",
-}
+LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm"}  # Hydra's own, by their extras
 OF_HYDRA = ("hydra.launcher.jobs", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.sweeper.trials")
 OF_FLAGS = r"flags? |can be specified|does not exist!|subcommand|completion plugin"  # Hydra's ValueErrors about them
 
@@ -78,8 +75,11 @@ def refuse_deletions(words: Sequence[str]) -> None:
     """Raise UsageError where a setting is taken away: the class's own default would silently take its place."""
     for word in words:
         key = word.partition("=")[0]
-        group = key.strip("~").partition(".")[0]
-        is_of_another_class = any(typed.startswith(f"{group}._target_=") for typed in words)
+        parts = key.strip("~").split(".")
+        above = [".".join(parts[:length]) for length in range(1, len(parts))]
+        is_of_another_class = any(
+            typed.startswith((f"{one}._target_=", f"{one}={{")) for one in above for typed in words
+        )
         free = ("~callbacks.", "~hydra", "~experiment", "~sweep")
         if key.startswith("~") and not key.startswith(free) and not is_of_another_class:
             raise UsageError(f"{word}: can't be removed, only changed: {key[1:]}={NONE.get(key[1:], 'VALUE')}")
@@ -91,13 +91,12 @@ def no_such_option(error: MissingConfigException) -> UsageError:
         folders = re.findall(r"path=file://(\S+)", str(error))
         where = f" There is none in {' or '.join(folders)}." if folders else ""
         return UsageError(f"{one_line(error).partition(' Config search path')[0]}{where}")
-    further = set(EXTRAS) if group == "hydra/launcher" else set()
+    further = LAUNCHERS if group == "hydra/launcher" else {}
     if option in further:
-        return UsageError(f"hydra/launcher={option}: is not installed: {EXTRAS[option]}")
+        return UsageError(f"hydra/launcher={option}: is not installed: {install_command(further[option])}")
     options = sorted({*(error.options or ()), *further})
-    near = nearest(option, options)
-    guess = f" Did you mean {near}?" if near else ""
-    return UsageError(f"{group}={option}: there is no such option.{guess} There are: {', '.join(options) or 'none'}")
+    there_are = ", ".join(options) or "none"
+    return UsageError(f"{group}={option}: there is no such option.{guess(option, options)} There are: {there_are}")
 
 
 def not_understood(error: OverrideParseException) -> UsageError:
@@ -105,7 +104,9 @@ def not_understood(error: OverrideParseException) -> UsageError:
     word, message = error.override, str(error)
     key, equals, value = word.partition("=")
     if not equals or not key:
-        return UsageError(f"{word}: not understood. Settings are written key=value, as in trainer.max_epochs=10")
+        meant = [file.parent.name for file in CONFIG_FOLDER.glob("*/*.yaml") if file.stem == word]
+        said = f"{word}: not understood. Settings are written key=value, as in trainer.max_epochs=10"
+        return UsageError(f"{said}. Did you mean {meant[0]}={word}?" if meant else said)
     if error.__cause__:
         return UsageError(f"{word}: {one_line(error.__cause__)}")
     place = re.search(r"^\w+: (.*)\n( *)\^", message)  # a mark below what was typed
@@ -132,8 +133,8 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
             value = yaml.safe_load(value or "null")
         if key.startswith("hydra."):
             return unknown(key, value, OF_HYDRA, f" To add another of Hydra's own settings: +{key}=VALUE.")
-        group = key.partition(".")[0]
-        option, known = names_beside(group if "." in key else "", words)
+        group = key.rpartition(".")[0]
+        option, known = names_beside(group, words)
         if isinstance(value, dict):
             return UsageError(
                 f"{key}={{…}}: changes settings that are there already; others are added one by one, as in "
@@ -143,6 +144,9 @@ def explain(error: Exception, words: Sequence[str]) -> UsageError:
             return UsageError(f"override /{key}: can't stand in a file; type {key}=NAME")
         further = f" To add another argument of {option}: +{group}.NAME=VALUE." if option else ""
         return unknown(key, value, known, further)
+    if match := re.match(r"Ambiguous value for argument '(.+?)=(.*?)' 1\.", message):
+        key, value = match.groups()
+        return UsageError(f"{key}={value}: several values are a sweep, with -m; a list is written '{key}=[{value}]'")
     if (match := re.match(r"Error merging override (.+)", message)) and error.__cause__:
         return UsageError(f"{match[1]}: {str(error.__cause__).partition(chr(10))[0]}")
     return UsageError(message)
@@ -153,13 +157,13 @@ def names_beside(group: str, words: Sequence[str]) -> tuple[str | None, list[str
     chosen = [word for word in words if re.fullmatch(r"[a-z_/]+=[\w/.-]+", word) and not word.startswith("resume=")]
     GlobalHydra.instance().clear()
     for attempt in (chosen, []):  # the word that was wrong may be one of those
-        try:
+        with suppress(HydraException, OmegaConfBaseException):
             config = composed(*attempt, folders=config_folders(words))
             break
-        except (HydraException, OmegaConfBaseException):
-            continue
     settings = flat(config, resolve=False)
     names = [*map(str, config), "experiment", "sweep", *settings]
-    of_group = [name for name in names if name.startswith(f"{group}.")] if group else []
+    top = group.partition(".")[0]
+    within = [[name for name in names if one and name.startswith(f"{one}.")] for one in (group, top)]
+    of_group = next(filter(None, within), [])
     option = settings[group].rpartition(".")[2] if isinstance(settings.get(group), str) else None
     return option, of_group or list(dict.fromkeys(names))

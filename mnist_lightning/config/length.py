@@ -18,7 +18,7 @@ def laid_out(config: DictConfig) -> list[str]:
     """Return what is laid out for the run's length: settings made from trainer.max_epochs, say, and some classes."""
     unresolved = check.flat(config, resolve=False).items()
     found = [name for name, value in unresolved if re.search(r"\$\{[^}]*trainer\.max_", str(value))]
-    scheduler = config.scheduler and check.find_class("scheduler", str(config.scheduler.get("_target_")), "scheduler")
+    scheduler = config.scheduler and check.find_class("scheduler", str(config.scheduler.get("_target_")))
     if scheduler and "total_steps" in inspect.signature(scheduler).parameters:
         found.append(f"scheduler={scheduler.__name__}")
     averages = [name for name, node in (config.callbacks or {}).items() if "StochasticWeight" in str(node)]

@@ -1,11 +1,12 @@
-"""What callbacks and schedules may look at: a metric that there is, and never the test set."""
+"""What callbacks and schedules may look at: a metric that there is, never the test set, and whether they ever do."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig
 
-from mnist_lightning.config.check import nearest, own_packages
+from mnist_lightning.config.check import guess, own_packages, plain, shown
 from mnist_lightning.runs.errors import UsageError
 
 METRICS = [
@@ -23,7 +24,7 @@ def may_choose(path: str, node: Any, config: DictConfig) -> bool:
     """Return whether an object is to be made: the best checkpoint that ships is left out without held-out images.
 
     Raises UsageError for any other that looks at held-out images where there are none, at the test set, or at a metric
-    that there is not. What one's own classes measure is known once images are evaluated: Recorder.on_sanity_check_end.
+    that there is not. What one's own classes measure is known once images are evaluated: MonitorsExist.
     """
     is_ours, monitor = str(node.get("_target_")).endswith(".RunCheckpoint"), str(node.get("monitor") or "")
     if is_ours and node.get("save_weights_only"):
@@ -38,11 +39,38 @@ def may_choose(path: str, node: Any, config: DictConfig) -> bool:
         raise UsageError(f"{path}.monitor={monitor}: no images are held out. To hold some out: data.val_size=5000")
     if monitor and monitor not in METRICS and not has_own_classes(config):
         known = [name for name in METRICS if not name.startswith("test/")]  # which chooses nothing
-        with_slash = monitor.replace("_", "/", 1)
-        meant = with_slash if with_slash in known else nearest(monitor, known)
-        guess = f" Did you mean {meant}?" if meant else ""
-        raise UsageError(f"{path}.monitor={monitor}: there is no such metric.{guess} There are: {', '.join(known)}")
+        said = f"{path}.monitor={monitor}: there is no such metric.{guess(monitor, known)}"
+        raise UsageError(f"{said} There are: {', '.join(known)}")
     return True
+
+
+def check_reached(callbacks: Sequence[Any], config: DictConfig) -> None:
+    """Raise UsageError where a run may end before something that is to be done in it."""
+    from lightning.pytorch.callbacks import EarlyStopping, StochasticWeightAveraging, Timer
+
+    trainer = config.trainer
+    every, epochs = trainer.get("check_val_every_n_epoch") or 1, trainer.max_epochs
+    if config.data.val_size and isinstance(epochs, int) and 0 < epochs < every:
+        said = f"trainer.check_val_every_n_epoch={every}"
+        raise UsageError(f"{said}: must be at most {epochs}, or no epoch evaluates the held-out images")
+    if any(isinstance(one, StochasticWeightAveraging) for one in callbacks):
+        ends = {f"trainer.{name}": trainer.get(name) for name in ("max_steps", "max_time")}
+        enders = [f"{name}={shown(plain(value))}" for name, value in ends.items() if value not in (None, -1)]
+        enders += [type(one).__name__ for one in callbacks if isinstance(one, EarlyStopping | Timer)]
+        if enders or epochs in (None, -1):
+            ender = enders[0] if enders else f"trainer.max_epochs={shown(epochs)}"
+            raise UsageError(
+                f"StochasticWeightAveraging averages when trainer.max_epochs is reached alone, not with {ender}: "
+                "remove one of them, or use callbacks=averaged_weights"
+            )
+
+
+def check_ranked_by(metric: str, config: DictConfig) -> None:
+    """Raise UsageError where a sweep is ranked by what no run measures."""
+    known = ["accuracy", "errors", "loss"]
+    if metric not in known and not has_own_classes(config):
+        said = f"hydra.sweeper.metric={shown(metric)}: there is no such metric.{guess(metric, known)}"
+        raise UsageError(f"{said} There are: {', '.join(known)}")
 
 
 def has_own_classes(config: DictConfig) -> bool:

@@ -21,6 +21,8 @@ from mnist_lightning.sweeps.sweep import Sweep, is_sweep, quoted
 
 INSTEAD = {
     "hydra.run.dir": "a run's directory is output_dir=DIR, that of a sweep hydra.sweep.dir=DIR",
+    "hydra.output_subdir": "what a run was given is kept in its config.yaml and results.json",
+    "hydra/job_logging": "what a run says is kept in its train.log",
     "hydra.sweep.subdir": "the directories of jobs are named by their number and what is varied; hydra.sweep.dir=DIR",
 }
 SHOWING = ("cfg", "info", "help", "hydra_help", "shell_completion")  # Hydra's options with which nothing is run
@@ -41,20 +43,15 @@ def as_meant(arguments: Sequence[str]) -> list[str]:
     files = [match.groups() for word in words if (match := re.fullmatch(r"(experiment|sweep)=([\w/.-]+)", word))]
     for group, name in files:
         check_file(group, name, words)
-    parser = get_args_parser()
-    options, between = parser.parse_known_args(words)
+    options, unknown = get_args_parser().parse_known_intermixed_args(words)
     has_mode = options.multirun or any(word.startswith("hydra.mode=") for word in words)
     is_sweep_named = any(group == "sweep" for group, _ in files)
     if is_sweep_named and not has_mode and not any(getattr(options, name) for name in SHOWING):
         words.append("--multirun")
-    if not between:
-        return words
-    options, unknown = parser.parse_known_intermixed_args(words)
     if unknown:
-        return words  # Hydra says that there are no such options
-    for word in options.overrides:
-        words.remove(word)
-    return [*options.overrides, *words]
+        as_in = "Settings are written without dashes, as in optimizer.lr=0.1; --help has the options"
+        raise UsageError(f"{unknown[0]}: there is no such option. {as_in}")
+    return [*options.overrides, *(word for word in words if word not in options.overrides)]
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:
@@ -66,9 +63,9 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     words, sweep = [], None
     for word in arguments:
         key, _, value = word.partition("=")
-        value = value.strip("'\"") if key == "resume" else value
+        value = unquoted(value) if key == "resume" else value
         if key in ("resume", "output_dir", "hydra.sweep.dir") and value and not value.startswith(("'", '"')):
-            value = str(Path(value).expanduser()) if value.startswith("~") else value  # the shell does not everywhere
+            value = at_home(value)
             word = f"{key}={quoted(value)}"
         if key == "resume" and is_sweep(value):
             sweep = value
@@ -77,6 +74,15 @@ def command_line(arguments: Sequence[str]) -> list[str]:
         return words
     beside = [word for word in words if not word.startswith("resume=") and word not in ("-m", "--multirun")]
     return typed_again(sweep, beside)
+
+
+def at_home(place: str) -> str:
+    """Return a place that begins with ~ as the shell would have written it, which does so at the start of a word."""
+    return os.path.expanduser(place)  # noqa: PTH111 - Path.expanduser raises where there is no such user
+
+
+def unquoted(value: str) -> str:
+    return value[1:-1] if re.fullmatch(r"(['\"]).*\1", value) else value
 
 
 def typed_again(place: str | Path, further: Sequence[str]) -> list[str]:
@@ -121,13 +127,13 @@ def again(words: Sequence[str]) -> list[str]:
     Raises:
         UsageError: it would no longer be the experiment that it was, because files of conf/ have changed.
     """
-    given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("again=")]
+    given = [unquoted(word.partition("=")[2]) for word in words if word.startswith("again=")]
     for place in config_folders(words):
         if all((place / name).exists() for name in (CONFIG_FILE, "results.json")):
             raise UsageError(f"{place}: is a run. To run it again: python train.py again={place}")
     if not given:
         return [*words]
-    directory = Path(given[-1]).expanduser()
+    directory = Path(at_home(given[-1]))
     before = flat(read(directory))
     recorded = [str(word) for word in read_results(directory)["command"][2:]]
     own = ("output_dir=", "resume=", "trust=", "hydra.")

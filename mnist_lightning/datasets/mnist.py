@@ -121,8 +121,8 @@ class MNIST(Source):
             raise RunError(
                 f"{self.name} was not found, and can't be downloaded.", *(f"  {line}" for line in looked),
                 f"  download     into {root}: {one_line(error)}",
-                f"Put {', '.join(FILES)} there, packed or not, name a folder that has them "
-                "('data.search=[FOLDER]'), or train without network on the small bundled digits:",
+                f"Put {', '.join(FILES)} into {root / self.name / 'raw'}, packed or not, name a folder that has "
+                f"{self.name}/raw ('data.search=[FOLDER]'), or train without network on scikit-learn's small digits:",
                 "  python train.py data=digits",
             ) from error  # fmt: skip
 

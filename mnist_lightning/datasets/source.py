@@ -48,7 +48,7 @@ class Source:
             raise RunError(
                 f"{name}: its read() must return four arrays: images to train, labels, images to test, labels"
             )
-        train_images, train_labels, test_images, test_labels = arrays
+        train_images, train_labels, test_images, test_labels = map(np.asarray, arrays)
         for part, images, labels in (("training", train_images, train_labels), ("test", test_images, test_labels)):
             if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
                 wanted = f"must be uint8, (N, {', '.join(map(str, shape))}), at least one"

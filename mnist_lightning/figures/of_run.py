@@ -90,7 +90,10 @@ def precision_recall(precision: Fractions, recall: Fractions, classes: Sequence[
     options: dict[str, Any] = {"frameon": False, "ncols": 2, "loc": "lower left"}
     if len(classes) > 10 or max(map(len, classes)) > 8:  # beside the chart
         options = {"frameon": False, "ncols": -(-len(classes) // 18), "loc": "center left", "bbox_to_anchor": (1, 0.5)}
-    axes.legend(title=noun(classes), labelcolor=INK, handlelength=3, **options).get_title().set_color(INK)
+    legend = axes.legend(title=noun(classes), labelcolor=INK, handlelength=3, **options)
+    legend.get_title().set_color(INK)
+    for handle in legend.get_lines():
+        handle.set_marker("")  # that of a curve which is a single point
     return figure
 
 
@@ -103,8 +106,8 @@ def reliability(counts: NDArray[np.int64], confidence: Fractions, accuracy: Frac
     filled = counts > 0
     middles, confidence = (np.arange(len(counts)) + 0.5) * width, 100 * confidence[filled]
     upper.bar(middles[filled], 100 * accuracy[filled], 0.9 * width, color=ACCENT, alpha=0.85, label="accuracy")
-    upper.plot(confidence, confidence, "o", color=INK, markersize=4, label="confidence", clip_on=False)
     upper.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2)
+    upper.plot(confidence, confidence, "o", color=INK, markersize=4, label="confidence", clip_on=False)
     upper.legend(frameon=False, loc="upper left", labelcolor=INK)
     lower.bar(middles, counts, 0.9 * width, color=MUTED)
     lower.set_yscale("symlog", linthresh=1)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from mnist_lightning.pictures.prepare import PictureError
+from mnist_lightning.runs.commands import install_command
 
 HEAD = 1024  # bytes of a file that show what it is
 BEGINNINGS = {  # of TIFF there is none: the raw files of cameras begin so too
@@ -25,7 +26,6 @@ BEGINNINGS = {  # of TIFF there is none: the raw files of cameras begin so too
 }
 NO_PICTURES = {"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"}  # Pillow knows them, and reads none by itself
 HEIC_SUFFIXES = {".heic", ".heif", ".hif"}
-HEIC_NEEDS = "pillow-heif>=1.8.1"
 NO_FILES = ("linked folder", "special file", "broken link")
 MOST_NAMED = 6  # kinds of files that are counted one by one
 
@@ -49,7 +49,7 @@ def remedy(kind: str | None, it: str = "it", can_install: bool = True) -> str | 
     if kind == "HEIC" and not can_install:
         return f"save {it} as JPEG"
     if kind == "HEIC" and find_spec("pillow_heif") is None:
-        return f"python -m pip install '{HEIC_NEEDS}' (the extra heic), or save {it} as JPEG"
+        return f"{install_command('heic')}, or save {it} as JPEG"
     return {"PDF": "save the page as PNG", "SVG": f"save {it} as PNG"}.get(kind or "")
 
 

@@ -1,6 +1,8 @@
 """The checkout as seen from the working directory: commands that work there, and where the data is."""
 
 import shlex
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,19 @@ def module_command(name: str, *words: str | Path) -> str:
 
 def tensorboard_command(directory: Path) -> str:
     return f"tensorboard --logdir {shlex.quote(str(directory))}" if is_elsewhere() else "make tensorboard"
+
+
+def requirements(extra: str) -> list[str]:
+    """Return what an extra consists of, as pyproject.toml has it; nothing where there is no checkout."""
+    with suppress(OSError):
+        settings = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+        return settings["project"]["optional-dependencies"][extra]
+    return []
+
+
+def install_command(extra: str) -> str:
+    packages = " ".join(f"'{one}'" for one in requirements(extra))
+    return f"python -m pip install {packages} (the extra {extra})"
 
 
 def from_checkout(place: Any) -> Any:

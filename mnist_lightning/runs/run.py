@@ -66,9 +66,10 @@ class Run:
             RunError: its last checkpoint is damaged, and no earlier one is whole.
         """
         directory = directory_of(Path(place))
-        is_stopped_at_once = (directory / CONFIG_FILE).exists() and not (directory / "results.json").exists()
-        at_once = {"status": "interrupted", "experiment": None, **describe_process()} if is_stopped_at_once else None
-        results = {"epochs": []} | (at_once or read_results(directory))
+        results = results_so_far(directory)
+        if results is None and (directory / CONFIG_FILE).exists():  # it was stopped at once
+            results = {"status": "interrupted", "experiment": None, **describe_process()}
+        results = {"epochs": []} | (results or read_results(directory))
         if not isinstance(results.get("total_seconds"), int | float):  # it is not sealed
             results["total_seconds"] = 0.0
         run = cls(directory, results, is_trusted=is_trusted)
@@ -157,10 +158,13 @@ class Run:
         if isinstance(error, Interrupted | KeyboardInterrupt):
             self.results["status"] = "interrupted"
         else:
-            self.results["status"] = "diverged" if isinstance(error, DivergedError) else "failed"
+            is_disk = isinstance(error, OSError) or isinstance(error.__cause__, OSError)  # full, say: it can go on
+            self.results["status"] = (
+                "diverged" if isinstance(error, DivergedError) else "interrupted" if is_disk else "failed"
+            )
             self.results["error"] = one_line(error) or type(error).__name__
         if isinstance(error, Interrupted):
-            where = "Go on from its last checkpoint" if self.checkpoint else "No epoch was completed: begin it anew"
+            where = "Go on from its last checkpoint" if self.checkpoint else "It has no checkpoint yet. Start it again"
             error.args = (f"{error}. {where}: {resume_command(self.directory)}",)
         elif isinstance(error, DivergedError) and self.checkpoint:
             error.args = (f"{error}. The last good checkpoint is {self.checkpoint}",)
@@ -174,7 +178,7 @@ class Run:
             found.append(f"{problem}. This run is not sealed: resume= will ask for trust=true")
         checkpoint = None if self.is_new else self.checkpoint
         if not checkpoint and not self.is_new:
-            found.append("no epoch was completed: it begins anew")
+            found.append("there is no checkpoint yet: the run starts from the beginning")
         if self.named:
             found.append(f"going on from {self.named}")
         elif checkpoint and (self.directory / LAST_CHECKPOINT).exists() and checkpoint.name != LAST_CHECKPOINT.name:
@@ -226,13 +230,32 @@ def read_results(directory: Path) -> dict[str, Any]:
     try:
         results = read_json(path)
     except FileNotFoundError as error:
-        raise UsageError(f"{directory} is not a run: there is no {path}") from error
+        raise UsageError(f"{directory} is not a run: there is no {path}{run_below(directory)}") from error
     epochs = results.get("epochs", [])
     if not isinstance(results.get("status"), str) or not isinstance(epochs, list):
         raise UsageError(f"{path} can't be read: it holds no results of a run")
     if not all(isinstance(epoch, dict) and isinstance(epoch.get("epoch"), int) for epoch in epochs):
         raise UsageError(f"{path} can't be read: its epochs are no results of a run")
     return results
+
+
+def run_below(directory: Path) -> str:
+    """Return a hint at the newest run below a directory that is none itself."""
+    below = sorted(directory.glob(f"*/{CONFIG_FILE}")) or sorted(directory.glob(f"*/*/{CONFIG_FILE}"))
+    return f"; {max(below, key=lambda file: file.stat().st_mtime).parent} is one" if below else ""
+
+
+def results_so_far(directory: Path) -> dict[str, Any] | None:
+    """Return what a run that is to go on has recorded, None where it has not begun to.
+
+    Raises:
+        UsageError: results.json can't be read.
+    """
+    path = directory / "results.json"
+    try:
+        return read_results(directory) if os.path.lexists(path) else None
+    except UsageError as error:
+        raise UsageError(f"{error}. Without this file a run goes on from its last checkpoint: delete it") from error
 
 
 def peek(directory: Path) -> dict[str, Any] | None:

@@ -17,6 +17,8 @@ from mnist_lightning.sweeps.sweep import SWEEP_FILE, Job, Sweep
 if TYPE_CHECKING:  # pandas takes a third of a second: it is imported once there is something to show
     import pandas as pd
 
+ReadRun = tuple[dict[str, Any], dict[str, Any]]  # its row of the table, and its settings
+MOST = 200  # characters of a setting's name, and numbers of an evaluation: ours have far fewer
 COLUMNS = {
     "directory": str, "name": str, "dataset": object, "seed": "Int64", "status": str, "val_accuracy": float,
     "val_errors": "Int64", "test_accuracy": float, "test_errors": "Int64", "epochs": "Int64", "seconds": float,
@@ -57,11 +59,11 @@ def load_runs(*places: str | Path) -> "pd.DataFrame":
 
 
 def find(places: Iterable[Path]) -> FoundRuns:
-    """Read all runs below `places`, also behind links; what can't be read is skipped, and what was only tried."""
+    """Read all runs below `places`, also behind links, but for the unreadable, and trials by trainer.fast_dev_run."""
     places = [directory_of(place) for place in places]
     seen: set[Path] = set()
     jobs: dict[Path, Job] = {}
-    read: dict[Path, tuple[dict[str, Any], dict[str, Any]]] = {}
+    read: dict[Path, ReadRun] = {}
     skipped: list[str] = []
     for folder in [folder for place in places for folder in folders_below(place, seen, skipped)]:
         here = real(folder)
@@ -78,7 +80,21 @@ def find(places: Iterable[Path]) -> FoundRuns:
     if not read and not waiting:
         why = " that can be read:" if skipped else ": no folder there has a results.json"
         raise UsageError(f"{', '.join(map(str, places))}: there is no run{why}", *skipped)
-    return FoundRuns(*tables(list(read.values())), waiting, skipped)
+    return FoundRuns(*tables(with_fixed_order(list(read.values()))), waiting, skipped)
+
+
+def with_fixed_order(read: Sequence[ReadRun]) -> list[ReadRun]:
+    """Let data.seed=0 be a setting in a run with seed=0, too, where other seeds of its experiment have it fixed."""
+    seeds: dict[str, set[Any]] = {}
+    for row, _ in read:
+        seeds.setdefault(row["experiment"], set()).add(row["seed"])
+    found = []
+    for row, settings in read:
+        fixed = settings | {"data.seed": row["seed"]}
+        if len(seeds[row["experiment"]]) == 1 and (name := fingerprint(fixed)) in seeds:
+            row, settings = row | {"experiment": name}, fixed
+        found.append((row, settings))
+    return found
 
 
 def folders_below(place: Path, seen: set[Path], skipped: list[str]) -> Iterator[Path]:
@@ -106,10 +122,12 @@ def leads_on(folder: Path) -> bool:
     return not folder.is_symlink() or any(any(folder.glob(name)) for name in names)
 
 
-def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_run(directory: Path, is_pruned: bool = False) -> ReadRun:
     """Return a run's row of the table, and its settings; any error means that one of its files is damaged."""
     results, path = read_results(directory), directory / CONFIG_FILE
     settings = experiment(in_todays_words(read_settings(path))) if path.exists() else {}  # it may end before that
+    if any(len(name) > MOST for name in settings):
+        raise ValueError(f"a name in {path.name} has more than {MOST} characters")
     status = results["status"]
     if is_pruned and status != "finished":
         status = "pruned"
@@ -134,6 +152,8 @@ def read_run(directory: Path, is_pruned: bool = False) -> tuple[dict[str, Any], 
         measured = results.get(stage) or {"accuracy": None}
         if not isinstance(measured, dict) or "accuracy" not in measured:
             raise ValueError(f"{stage} in results.json holds no accuracy")
+        if len(measured) > MOST:
+            raise ValueError(f"{stage} in results.json holds more than {MOST} numbers")
         for name, value in measured.items():
             kinds = {"accuracy": {"most": 1}, "errors": {"kind": int}}
             row[f"{stage}_{name}"] = number(value, **kinds.get(name, {"least": -(2**53)}))  # type: ignore[arg-type]
@@ -148,7 +168,7 @@ def number(value: Any, kind: Any = int | float, least: float = 0, most: float = 
     return value
 
 
-def tables(read: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def tables(read: Sequence[ReadRun]) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Return the table of runs, and of each experiment the settings that were varied."""
     import pandas as pd
 

@@ -18,6 +18,7 @@ from mnist_lightning.runs.processes import cores
 from mnist_lightning.runs.run import peek
 from mnist_lightning.sweeps import warm
 from mnist_lightning.sweeps.display import Board
+from mnist_lightning.terminal.command import SIGNALS
 from mnist_lightning.terminal.console import say
 
 if TYPE_CHECKING:  # optuna is an extra
@@ -125,10 +126,9 @@ def run_side_by_side(
 
 @contextmanager
 def signals_put_off() -> Iterator[None]:
-    """Let a signal that ends the sweep wait until what must not be torn apart is done."""
+    """Hold back a signal that would end the sweep until a step that must not be interrupted is done."""
     arrived: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in numbers}
+    before = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in SIGNALS}
     try:
         yield
     finally:
@@ -149,11 +149,11 @@ def look(running: Iterable[Process], board: Board, watcher: "Search | None") -> 
 
 
 def stop(running: Sequence[Process]) -> None:
-    """Stop jobs with SIGTERM, which saves what they need to go on; who does not end after half a minute is killed."""
-    if running:
-        say("stopping, after saving what is needed to resume …")
+    """Stop jobs with SIGTERM, which saves what they need to go on; those running after half a minute are killed."""
     for one in running:
         one.stop()
+    if running:
+        say("stopping, after saving what is needed to resume …")
     deadline = time.monotonic() + PATIENCE_SECONDS
     for one in running:
         with suppress(subprocess.TimeoutExpired):

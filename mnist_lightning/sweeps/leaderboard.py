@@ -129,7 +129,7 @@ class Leaderboard:
         """Return the settings of each row as texts, by their short names."""
         texts = self.found.settings.loc[self.rows.index].map(shown, digits=digits)
         texts[self.rows["dataset"].isna()] = "?"  # it ended before its configuration was written
-        return texts.rename(columns=short_names(texts))
+        return texts.rename(columns=short_names(texts)).rename(columns=printable)
 
     def labels(self) -> "pd.Series":
         """Return the settings of each row in one text: "lr=0.1, momentum=0.5"."""
@@ -196,7 +196,7 @@ def is_cost(metric: str) -> bool:
 
 
 def as_read(metric: str) -> tuple[int, int]:
-    """Return by what a metric is multiplied to be read, percent or as it is, and its decimals."""
+    """Return the factor by which a metric is shown, 100 for percent, and its number of decimals."""
     return {"accuracy": (100, 2), "errors": (1, 1)}.get(metric, (1, 4))
 
 
@@ -213,12 +213,12 @@ def lead(first: tuple[float, float, int], second: tuple[float, float, int], metr
     points = " points" if scale > 1 else ""
     if min(first[2], second[2]) < 2:
         told = f"{difference}{points} ahead" if first[0] != second[0] else "as good as the second"
-        return f"{told}; more seeds would show whether that is chance: seed=0,1,2."
+        return f"{told}; more seeds would show whether that is chance: -m seed=0,1,2"
     error = scale * math.hypot(*(sd / math.sqrt(n) for _, sd, n in (first, second)))
     if not error:
         return f"{difference}{points} ahead; the seeds of each do not differ, so there is nothing to test."
     chance = ttest_ind_from_stats(*first, *second, equal_var=False).pvalue
-    sure = "more than chance" if chance < 0.05 else "that may be chance; more seeds would show"
+    sure = "more than chance" if chance < 0.05 else "that may be chance; more seeds would tell"
     how = f"difference of means ± its standard error; Welch's t-test, p = {chance:.2g}"
     return f"{difference} ± {rounded(error, digits)}{points} ahead ({how}): {sure}."
 
@@ -250,7 +250,7 @@ def log_end(directory: Path, lines: int = 12) -> str:
 
 
 def shown(value: Any, digits: int = 4) -> str:
-    """Return a setting as it is typed; one that a run has not is –."""
+    """Return a setting as it is typed; one that a run does not have is –."""
     if isinstance(value, tuple):
         return "[" + ",".join(shown(one, digits) for one in value) + "]"
     if isinstance(value, bool):
@@ -261,7 +261,7 @@ def shown(value: Any, digits: int = 4) -> str:
 
 
 def in_order(values: "pd.Series") -> list[Any]:
-    """Return the different values: numbers, and lists of numbers, by size; what does not compare, as texts do."""
+    """Return the distinct values in order; as texts where they can't be compared."""
     try:
         return sorted(set(values))
     except TypeError:

@@ -16,7 +16,6 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import Trial, TrialState
 
 from mnist_lightning.runs.errors import UsageError
-from mnist_lightning.runs.files import real
 from mnist_lightning.runs.run import is_in_use, peek
 from mnist_lightning.sweeps.leaderboard import is_cost
 from mnist_lightning.sweeps.sweep import STUDY_FILE, Job, Sweep, claim_file
@@ -46,7 +45,7 @@ class Search:
         self.claims: dict[int, FileLock] = {}
         with sweep.shared_lock:
             self.study = optuna.create_study(
-                storage=self._storage(storage), study_name=str(real(sweep.directory)) if storage else "search",
+                storage=self._storage(storage), study_name=sweep.study if storage else "search",
                 direction="minimize" if is_cost(metric) else "maximize", load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=startup_trials, n_warmup_steps=2),
             )  # fmt: skip
@@ -65,7 +64,7 @@ class Search:
             raise UsageError(f"hydra.sweeper.storage={shown}: can't be opened: {reason}. {as_in}") from error
 
     def _check(self) -> None:
-        """Raise UsageError where the study on disk searches something else; its trials would not compare."""
+        """Raise UsageError where the study on disk is of another search: its trials could not be compared."""
         before = self.study.user_attrs
         if (fixed := before.get("fixed", self.fixed)) != self.fixed:
             raise self._is_another(f"with {' '.join(fixed)}")
@@ -93,7 +92,7 @@ class Search:
 
     @property
     def asked_for(self) -> int:
-        """How many trials there are, but for those that were never more than asked for."""
+        """How many trials there are, without those whose process was killed while it asked for them."""
         return sum(trial.state != TrialState.FAIL for trial in self.study.trials)
 
     @property

@@ -1,6 +1,7 @@
 """A sweep is a directory of runs: what was asked for, which run answers it, and what is still to be done."""
 
 import re
+import secrets
 import shutil
 import sys
 import time
@@ -19,8 +20,8 @@ from filelock import FileLock, Timeout
 from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
-from mnist_lightning.runs.files import as_json, leads_nowhere, read_json, remove_scratch
-from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek
+from mnist_lightning.runs.files import as_json, leads_nowhere, read_json, real, remove_scratch
+from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek, results_so_far
 from mnist_lightning.runs.seal import Seal
 
 SWEEP_FILE = "sweep.json"
@@ -45,13 +46,13 @@ class Job:
 
     def arguments(self, is_trusted: bool = False) -> list[str]:
         """Return what train.py is called with: on from a checkpoint, or anew without what failed there."""
-        results = peek(self.directory)
+        results = results_so_far(self.directory)
         assert not self.is_done
-        interrupted = results is not None and results["status"] in ("running", "interrupted")
-        if interrupted and checkpoint_of(self.directory):
+        has_failed = results is not None and results["status"] in ("failed", "diverged")
+        if not has_failed and checkpoint_of(self.directory):
             return [f"resume={quoted(str(self.directory))}", *(["trust=true"] if is_trusted else [])]
-        if self.directory.exists():
-            shutil.rmtree(self.directory)
+        for path in self.directory.glob("*"):  # the directory itself stays: it may be behind a link
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return [*self.overrides, f"output_dir={quoted(str(self.directory))}"]
 
 
@@ -65,6 +66,7 @@ class Sweep:
         self.directory, self.command, self.jobs = directory, command, jobs
         self.seal, self.is_trusted = Seal(directory), False
         self.is_shared, self.own = False, set[Path]()
+        self.study: str | None = None  # its name in a database, if this is a search
         self.shared_lock = FileLock(directory / SEARCH_LOCK)
         self._lock = FileLock(directory / ".lock", blocking=False)
 
@@ -78,6 +80,7 @@ class Sweep:
             sweep = cls.open(directory, is_trusted)
         else:
             sweep = cls(make_directory(directory, default, setting="hydra.sweep.dir"), sys.argv, [])
+            sweep.study = f"{sweep.directory.name}-{secrets.token_hex(4)}"
             sweep.save()
         sweep.is_shared = is_shared
         return sweep
@@ -107,7 +110,9 @@ class Sweep:
         for job in jobs:  # the file may be a stranger's
             if job.directory.parent != directory or not re.fullmatch(r"\d+(_.+)?", job.directory.name):
                 raise UsageError(f"{directory / SWEEP_FILE} names {job.directory}, which is no job of this sweep")
-        return cls(directory, command, jobs)
+        sweep = cls(directory, command, jobs)
+        sweep.study = str(state.get("study", real(directory)))  # as earlier versions named it
+        return sweep
 
     def __enter__(self) -> Self:
         try:
@@ -158,7 +163,9 @@ class Sweep:
         with self.shared_lock if self.is_shared else nullcontext():
             self.take_in()
             jobs = [asdict(job) | {"directory": job.directory.name} for job in self.jobs]
-            self.seal.write(self.directory / SWEEP_FILE, as_json({"command": self.command, "jobs": jobs}))
+            self.seal.write(
+                self.directory / SWEEP_FILE, as_json({"command": self.command, "study": self.study, "jobs": jobs})
+            )
 
     def take_in(self) -> None:
         """Take in what other processes know of a search that is shared."""
@@ -168,7 +175,7 @@ class Sweep:
             self.jobs = sorted([*others, *own], key=lambda job: int(job.directory.name.partition("_")[0]))
 
     def check_answered(self, left: int, jobs: int) -> None:
-        """Raise RunError where so many jobs are left without an answer."""
+        """Raise RunError if any jobs, `left` of them, are without an answer."""
         if left:
             again = resume_command(self.directory)
             raise RunError(f"{left} of {jobs} jobs did not finish. To run only those again: {again}")
@@ -210,7 +217,7 @@ def job_name(number: int, varied: Mapping[str, str]) -> str:
 
 
 def in_a_path(value: str) -> str:
-    """Return `value` with letters, digits and . _ + - alone; what stands between them becomes one -."""
+    """Return `value` with one - in place of each stretch of what is not a letter, a digit or one of . _ +"""
     characters = [c if c.isalnum() or c in "._+" else "-" for c in unicodedata.normalize("NFC", value)]
     minus = "-" if re.match(r"-\d", value) else ""
     return minus + re.sub("-+", "-", "".join(characters)).strip("-.")

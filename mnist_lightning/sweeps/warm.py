@@ -43,7 +43,8 @@ def begin() -> None:
         resource_tracker.ensure_running()  # or it is begun by the next, which then lets signals through
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is not for the server
         try:
-            server.ensure_running()
+            with suppress(OSError):  # TMPDIR is too long a name for a socket: programs start cold
+                server.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

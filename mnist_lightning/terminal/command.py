@@ -9,13 +9,14 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
 from mnist_lightning.runs import processes
+from mnist_lightning.runs.commands import install_command, requirements
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, printable, reason
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -40,16 +41,14 @@ def parser_for_run(name: str, description: str | None, reads_data: bool = False)
     return parser
 
 
-def check_extra(extra: str, *requirements: str) -> None:
+def check_extra(extra: str) -> None:
     """Refuse what needs an extra that is not installed, naming all that it consists of."""
-    for requirement in requirements:
+    for requirement in requirements(extra):
         name = requirement.partition(">")[0]
         try:
             import_module(name)
         except ImportError as error:
-            packages = " ".join(f"'{one}'" for one in requirements)
-            install = f"python -m pip install {packages} (the extra {extra})"
-            raise UsageError(f"{name} can't be imported ({error}): {install}") from error
+            raise UsageError(f"{name} can't be imported ({error}): {install_command(extra)}") from error
 
 
 @contextmanager
@@ -104,7 +103,8 @@ def say(error: object) -> None:
     if folder == "mnist_lightning":
         name = f"python -m {folder}.{program.stem}"
     if processes.is_first_of_machine():
-        show(f"{name}: {printable(str(error), keep=chr(10))}", sys.stderr)
+        with suppress(OSError):  # its terminal was closed
+            show(f"{name}: {printable(str(error), keep=chr(10))}", sys.stderr)
 
 
 def show(text: str, file: TextIO | None = None) -> None:
@@ -142,7 +142,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def end_by_a_second(report: "sys.UnraisableHookArgs") -> None:
-    """Be ended by a signal that had come before the first was answered, which Python would report as ignored."""
+    """End by a second signal that came before the first was handled: Python would only report it as ignored."""
     message = re.fullmatch(r"Signal (\d+) ignored due to race condition", str(report.exc_value))
     if message:
         signal.raise_signal(int(message[1]))

@@ -4,9 +4,9 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, RenderableType
 
@@ -17,21 +17,56 @@ from mnist_lightning.runs.run import Run
 from mnist_lightning.terminal.command import wrapped
 from mnist_lightning.terminal.epochs import shown
 
-CONSOLE = Console()
+
+class WhileRead:
+    """Standard output. What nobody reads any more, as after `| head` or on a closed terminal, is dropped."""
+
+    @property
+    def rich_proxied_file(self) -> Self:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stdout, name)
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stdout.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(lambda: self._stdout.flush())
+
+    @property
+    def _stdout(self) -> Any:
+        return getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # below a live display, which takes its place
+
+    def _try(self, what: Callable[[], Any]) -> None:
+        try:
+            if self._stdout:  # None where a shell closed it: >&-
+                what()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+CONSOLE = Console(file=WhileRead())  # type: ignore[arg-type]
+NO_NEWS = (  # what libraries warn of that is meant to be so
+    "does not have many workers",  # tensors in memory need none
+    "is smaller than the logging interval",  # digits, smoke runs
+    "exists and is not empty",  # the checkpoints of a resumed run
+    "in eval mode at the start of training",  # frozen layers
+    "across ranks is zero|was called before the ``update``",  # a device without held-out images
+    "overriding `LightningModule.optimizer_.step,zero_grad.`",  # lean.py does
+    "The `srun` command is available",  # on a cluster's own machine
+    "was called without a model|there is no last checkpoint",  # of OnExceptionCheckpoint
+    "treespec, LeafSpec",  # lightning 2.6 with torch 2.15
+)
 
 
 def say(what: RenderableType, style: str | None = None, is_prose: bool = True) -> None:
-    """Print a text for a person, prose broken between words, or a table.
-
-    What nobody reads any more is dropped, and the work goes on.
-    """
+    """Print a text for a person, prose broken between words, or a table."""
     if isinstance(what, str):
         width = CONSOLE.width if CONSOLE.is_terminal and is_prose else sys.maxsize
         what = wrapped(printable(what, keep="\n"), width)
-    try:
-        CONSOLE.print(what, style=style, markup=False, highlight=False, soft_wrap=True)
-    except (BrokenPipeError, SystemExit):  # rich ends the process when its reader has gone, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    CONSOLE.print(what, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 class Terminal(logging.Handler):
@@ -55,19 +90,7 @@ def set_up() -> None:
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
-    warnings.filterwarnings("ignore", message=".*does not have many workers")  # tensors in memory need none
-    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")  # digits, smoke runs
-    warnings.filterwarnings("ignore", message=".*exists and is not empty")  # the checkpoints of a resumed run
-    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen layers
-    for idle in (".*across ranks is zero", ".*was called before the ``update``"):  # a device without held-out images
-        warnings.filterwarnings("ignore", message=idle)
-    warnings.filterwarnings(
-        "ignore", message=".*overriding `LightningModule.optimizer_.step,zero_grad.`"
-    )  # lean.py does
-    warnings.filterwarnings("ignore", message="The `srun` command is available")  # on a cluster's own machine
-    for by_exception in (".*was called without a model", ".*there is no last checkpoint"):  # of OnExceptionCheckpoint
-        warnings.filterwarnings("ignore", message=by_exception)
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")  # lightning 2.6 with torch 2.15
+    warnings.filterwarnings("ignore", message=f".*({'|'.join(NO_NEWS)})")
 
 
 def show_profile(directory: Path) -> None:

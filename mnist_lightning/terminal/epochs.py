@@ -15,10 +15,9 @@ class EpochTable:
     def header(self) -> str:
         """Return the two lines above the numbers: "train" above "loss"."""
         self.is_headed = True
-        names = [name.partition("/") for name in self.columns]
-        sizes = self.columns.values()
-        above = "".join(f"  {stage:>{size}}" for (stage, _, _), size in zip(names, sizes, strict=True))
-        below = "".join(f"  {metric:>{size}}" for (_, _, metric), size in zip(names, sizes, strict=True))
+        columns = [(*name.split("/", 1), size) for name, size in self.columns.items()]
+        above = "".join(f"  {stage:>{size}}" for stage, _, size in columns)
+        below = "".join(f"  {metric:>{size}}" for _, metric, size in columns)
         return f"{'':5}{above}\nepoch{below}     time"
 
     def line(self, epoch: str, measured: Mapping[str, float], seconds: float | None = None, note: str = "") -> str:
@@ -26,8 +25,8 @@ class EpochTable:
         if new := [name for name in measured if name not in self.columns]:
             self.columns |= {name: width(name) for name in new}
             self.is_headed = False
-        cells = [shown(name, measured[name]) if name in measured else "" for name in self.columns]
-        text = "".join(f"  {cell:>{size}}" for cell, size in zip(cells, self.columns.values(), strict=True))
+        cells = {name: shown(name, measured[name]) if name in measured else "" for name in self.columns}
+        text = "".join(f"  {cells[name]:>{size}}" for name, size in self.columns.items())
         time = "" if seconds is None else f"{seconds:.1f} s"
         line = f"{epoch:>5}{text}  {time:>7}  {note}".rstrip()
         return line if self.is_headed else f"{self.header()}\n{line}"

@@ -1,6 +1,8 @@
 """What a person sees of a run: the layer table, the progress bar, and the figures at its end."""
 
+import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from rich.progress import Progress as RichProgress
 
 from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.networks.layers import layer_table, logits_of
-from mnist_lightning.runs.errors import one_line
+from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.run import log
 from mnist_lightning.terminal import console
 from mnist_lightning.terminal.epochs import shown
@@ -96,6 +98,19 @@ def batches_ahead(trainer: Trainer, batch_idx: int) -> int:
     by_epochs = [(epochs - trainer.current_epoch) * batches - batch_idx - 1] if epochs > 0 else []
     by_steps = [(steps - trainer.global_step) * trainer.accumulate_grad_batches] if steps > 0 else []
     return max(0, min([*by_epochs, *by_steps], default=0))
+
+
+class MonitorsExist(Callback):
+    """Looks whether the metrics that settings name, {path: monitor}, are measured, before training begins."""
+
+    def __init__(self, monitors: Mapping[str, str]) -> None:
+        self.monitors = monitors
+
+    def on_sanity_check_end(self, trainer: Trainer, module: Any) -> None:
+        there = [name for name in {**module.measured, **trainer.callback_metrics} if not re.match("test[/_]", name)]
+        for path, monitor in self.monitors.items():
+            if monitor not in there:
+                raise UsageError(f"{path}.monitor={monitor}: there is no such metric. There are: {', '.join(there)}")
 
 
 class Figures(Callback):

@@ -3,7 +3,8 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mnist_lightning.runs.errors import UsageError, one_line
 from mnist_lightning.runs.files import real
@@ -26,6 +29,22 @@ def position(trainer: Trainer) -> str:
     """Return which epoch it is, of how many: "2/10", or "2" where other settings end the run."""
     epochs = trainer.max_epochs
     return f"{trainer.current_epoch + 1}/{epochs}" if epochs and epochs > 0 else str(trainer.current_epoch + 1)
+
+
+def check_smallest_batch(data: Any, network: nn.Module, trainer: Trainer) -> None:
+    """Raise UsageError where an epoch ends with one image on a device, and a network needs two, as BatchNorm1d does."""
+    last = data.size("train") % data.batch_size or data.batch_size
+    if last >= 2 * trainer.world_size or trainer.limit_train_batches != 1.0:
+        return
+    image = torch.zeros(1, *data.source.shape)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), suppress(RuntimeError):  # of other types, say
+        try:
+            deepcopy(network).cpu().train()(image)
+        except ValueError as error:
+            raise UsageError(
+                f"data.batch_size={data.batch_size}: leaves one image for a device at the end of an epoch, which this "
+                f"network can't be trained with: {one_line(error)}"
+            ) from error
 
 
 class Recorder(Callback):
@@ -76,6 +95,10 @@ class Recorder(Callback):
         if self.run.checkpoint and (other := [kind for kind in kinds if now[kind] != then[kind]]):
             changes = ", ".join(f"{kind} {then[kind]} before, {now[kind]} now" for kind in other)
             self.run.remarks.append(f"{changes}: some bits may differ from those of an undisturbed run")
+        is_synced = getattr(trainer.strategy, "_layer_sync", None)  # by trainer.sync_batchnorm
+        if trainer.world_size > 1 and not is_synced and any(isinstance(one, _BatchNorm) for one in module.modules()):
+            self.run.remarks.append("batch normalization sees the images of one device at a time")
+        check_smallest_batch(data, module.network, trainer)
         log.info(console.opening(self.run))
         stages = ["val", "test"] if self.run.results["val_size"] else ["test"]
         measures = [f"{stage}/{name}" for stage in stages for name in ("loss", "accuracy")]
@@ -102,15 +125,6 @@ class Recorder(Callback):
         self.evaluated = weights_sha256(module.network.state_dict())  # averaged ones are put back then
         if not trainer.sanity_checking and not is_whole(trainer):  # as trainer.val_check_interval has it
             log.info(self.table.line(position(trainer), module.measured, note=f"step {step_of(trainer)}"))
-
-    def on_sanity_check_end(self, trainer: Trainer, module: Any) -> None:
-        """Raise UsageError where a callback looks at a metric that even classes of one's own do not measure."""
-        there = [*dict.fromkeys([*module.measured, *trainer.callback_metrics])]
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            monitor = str(getattr(callback, "monitor", None) or "")
-            if monitor.startswith("val/") and monitor not in there:
-                problem = f"{type(callback).__name__}: monitor={monitor}: there is no such metric"
-                raise UsageError(f"{problem}. There are: {', '.join(name for name in there if 'test/' not in name)}")
 
     def on_test_epoch_end(self, trainer: Trainer, module: Any) -> None:
         self.evaluated = weights_sha256(module.network.state_dict())

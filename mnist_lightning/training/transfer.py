@@ -11,14 +11,17 @@ from mnist_lightning.runs.errors import UsageError
 from mnist_lightning.runs.weights import fits, network_weights, weights_of, weights_sha256
 
 
-def begin_from(place: str | Path, network: nn.Module) -> tuple[dict[str, Any], str]:
+def begin_from(place: str | Path, network: nn.Module, before: Any = None) -> tuple[dict[str, Any], str]:
     """Take the weights of another run that fit by name and shape; whoever made it, nothing else of it is obeyed.
+
+    Args:
+        before: what was recorded of it when this run was begun, if it was begun before.
 
     Returns:
         What results.json records of it, and a line for a person.
 
     Raises:
-        UsageError: there is no such run, or none of its weights fit.
+        UsageError: there is no such run, none of its weights fit, or they are others than before.
         RunError: its checkpoint is damaged.
     """
     checkpoint, content = weights_of(place)
@@ -28,6 +31,8 @@ def begin_from(place: str | Path, network: nn.Module) -> tuple[dict[str, Any], s
         names = ", ".join([*there][:5]) or "none"
         raise UsageError(f"init_from={place}: none of its weights fit this network by name and shape: it has {names} …")
     sha256 = weights_sha256(there)
+    if isinstance(before, dict) and before.get("weights_sha256") != sha256:
+        raise UsageError(f"init_from={place}: its weights have changed since this run was begun with them")
     with torch.no_grad():
         for name, weight in taken.items():
             here[name].copy_(weight)

@@ -82,8 +82,10 @@ def test_options_may_stand_between_settings() -> None:
     words = ["seed=1", "--config-dir", "own", "model=mine", "-m", "data.root=--x", "name=own"]
     settings = ["seed=1", "model=mine", "data.root=--x", "name=own"]
     assert as_meant(words) == [*settings, "--config-dir", "own", "-m"]
-    for words in (["-m", "seed=1", "model=mine"], ["seed=1", "--nonsense", "model=mine"], ["seed=1", "--info", "-m"]):
+    for words in (["seed=1", "model=mine", "-m"], ["seed=1", "--info", "-m"]):
         assert as_meant(words) == words
+    with pytest.raises(UsageError, match=r"^--lr=0\.1: there is no such option\. Settings are written without dashes"):
+        as_meant(["seed=1", "--lr=0.1", "model=mine"])
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_again_finds_the_files_that_the_run_found(option: list[str], run: Path, 
     typed = [word.format(tmp_path / "own") for word in option]
     results["command"][2:2] = [*typed, "experiment=mine"]
     (run / "results.json").write_text(json.dumps(results))
-    words = [f"--config-dir={tmp_path}/own", "experiment=mine", *COMMAND, "trainer.max_epochs=20"]
+    words = ["experiment=mine", *COMMAND, "trainer.max_epochs=20", f"--config-dir={tmp_path}/own"]
     assert as_meant([f"again='{run}'"]) == words
 
 

@@ -3,17 +3,16 @@
 import io
 import os
 import time
-import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
 from PIL import Image, features
 
 from mnist_lightning.pictures import contents
-from mnist_lightning.pictures.contents import HEAD, HEIC_NEEDS, files_below, in_words, kind_of, remedy
+from mnist_lightning.pictures.contents import HEAD, files_below, in_words, kind_of, remedy
 from mnist_lightning.pictures.prepare import PictureError
+from mnist_lightning.runs.commands import install_command
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 
@@ -120,9 +119,7 @@ def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytes
 
 
 def test_heic_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert project["optional-dependencies"]["heic"] == [HEIC_NEEDS]
     assert (remedy("HEIC") is None) == (find_spec("pillow_heif") is not None)
     monkeypatch.setattr(contents, "find_spec", lambda name: None)
-    assert remedy("HEIC") == f"python -m pip install '{HEIC_NEEDS}' (the extra heic), or save it as JPEG"
+    assert remedy("HEIC") == f"{install_command('heic')}, or save it as JPEG"
     assert remedy("HEIC", can_install=False) == "save it as JPEG"

@@ -24,8 +24,9 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from mnist_lightning.config.typed import command_line, typed_again
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run
+from mnist_lightning.runs.seal import Seal
 from mnist_lightning.sweeps import jobs
-from mnist_lightning.sweeps.sweep import Sweep, job_name, quoted
+from mnist_lightning.sweeps.sweep import Job, Sweep, job_name, quoted
 
 DIGITS = ("data=digits", "trainer.log_every_n_steps=30", "~callbacks.figures")  # figures take a second or two
 GRID = ("-m", "optimizer.lr=0.03,0.1", "seed=range(2)", *DIGITS, "trainer.max_epochs=2", "hydra.launcher.jobs=2")
@@ -141,7 +142,8 @@ def test_sweep_outlives_its_worst_jobs(tmp_path: Path, program: Program) -> None
     folder, sweep = tmp_path / "recipes", tmp_path / "sweep"
     write_recipe(folder, "diverges", {}, optimizer={"lr": 1e30})
     normalizes_1x1 = {"defaults": [{"override /model": "convnet"}], "model": {"stages": [[4]] * 5}}
-    write_recipe(folder, "raises", {}, **normalizes_1x1, data={"batch_size": 1_436})  # of 1,437 images
+    two_batches = {"limit_train_batches": 2}  # all there are; without this it would be refused
+    write_recipe(folder, "raises", two_batches, **normalizes_1x1, data={"batch_size": 1_436})  # of 1,437 images
     write_recipe(folder, "long", {"max_epochs": 9})
     write_recipe(folder, "good", {})
     command = (
@@ -249,6 +251,10 @@ def test_job_names_say_what_was_varied() -> None:
         (["-m", "seed=0,1", "output_dir=x"], "output_dir: the jobs of a sweep go into its own directory"),
         (["-m", "seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: must be at least 1"),
         (["-m", "seed=0,1", "resume=nowhere"], "resume=nowhere: not a sweep"),
+        (
+            ["-m", "seed=0,1", "hydra.sweeper.metric=acuracy"],
+            "hydra.sweeper.metric=acuracy: there is no such metric",
+        ),
         (["-m", "seed=range(0)"], "seed=range(0): has no values, so there are no jobs"),
         (["-m", "seed=0,1", "hydra/sweeper=basic"], "hydra/sweeper: another sweeper needs another launcher too"),
         (["-m", "sweep=seeds,lr_batch"], "sweep=seeds,lr_batch: one sweep at a time"),
@@ -293,6 +299,40 @@ def test_a_sweep_in_use_is_left_alone(tmp_path: Path) -> None:
         Sweep.open(tmp_path / "sweep"),
     ):
         pass
+
+
+def test_a_job_goes_on_from_what_is_there(tmp_path: Path) -> None:
+    """Nothing is lost where results.json can't be read; and a job behind a link begins anew behind it."""
+    elsewhere, directory = tmp_path / "elsewhere", tmp_path / "0"
+    elsewhere.mkdir()
+    directory.symlink_to(elsewhere)
+    job = Job(directory, ["seed=1"])
+    results = elsewhere / "results.json"
+    results.write_text("")
+    (elsewhere / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"results\.json can't be read: .* delete it$"):
+        job.arguments()
+    assert (elsewhere / "notes.txt").exists()
+    results.write_text('{"status": "failed", "epochs": []}')
+    assert job.arguments() == ["seed=1", f"output_dir={quoted(str(directory))}"]
+    assert directory.is_symlink()
+    assert not [*elsewhere.iterdir()]
+    (elsewhere / "checkpoints").mkdir()
+    Seal(elsewhere).write(elsewhere / "checkpoints" / "last.ckpt", b"weights")
+    assert job.arguments() == [f"resume={quoted(str(directory))}"], "results.json was deleted, as it is advised"
+
+
+def test_jobs_start_where_the_name_of_the_folder_for_sockets_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program
+) -> None:
+    place = tmp_path / ("t" * 110)
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    sweep = tmp_path / "sweep"
+    short = ["data=digits", "model=mlp", "callbacks.figures=null", "trainer.max_epochs=1", "seed=0,1"]
+    ended = program("train.py", "-m", *short, f"hydra.sweep.dir={sweep}", is_cold=True)
+    assert ended.returncode == 0, ended.stderr
+    assert len([*sweep.glob("*/checkpoints/last.ckpt")]) == 2
 
 
 def test_a_search_and_a_grid_keep_apart(program: Program, tmp_path: Path) -> None:
@@ -513,8 +553,11 @@ def test_a_database_holds_a_study(tmp_path: Path) -> None:
         search = Search(sweep, space, [], **common, storage=address)
         [(directory, _)] = search.jobs()
         search.ended(directory, {"status": "finished", "val": {"accuracy": 0.5}})
-        study = optuna.load_study(study_name=str(sweep.directory), storage=address)
+        study = optuna.load_study(study_name=sweep.study, storage=address)
         assert [trial.value for trial in study.trials] == [0.5]
+    moved = sweep.directory.rename(tmp_path / "moved")
+    with Sweep.create(str(moved), "x", is_shared=True) as sweep:
+        assert len(Search(sweep, space, [], **common, storage=address).study.trials) == 1
         with pytest.raises(
             UsageError, match=r"hydra\.sweeper\.storage=a://b:…@c/d: can't be opened: .*As in postgresql"
         ):
