@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.lock
 	$(UV) pip install --python $(RUN) --require-hashes --compile-bytecode --requirement requirements.lock
 	@touch $@
 
-OWN_DATA = $(foreach word,data= data. resume= again=,$(findstring $(word),$(ARGS)))  # then train.py looks for it
+OWN_DATA = $(strip $(foreach word,data= data. resume= again=,$(findstring $(word),$(ARGS))))
 train: setup ## train the tutorial's experiment; ARGS="trainer.max_epochs=1" are handed on to train.py
 	@if [ -n "$(OWN_DATA)" ] || $(RUN) -m mnist_lightning.datasets.mnist; then $(RUN) train.py $(ARGS); else \
 		echo; echo "*** NOT MNIST: training on scikit-learn's small digits instead (data=digits) ***"; echo; \

@@ -19,8 +19,9 @@ from omegaconf import DictConfig
 from mnist_lightning.config import build, check, compose, length
 from mnist_lightning.config.explain import explained
 from mnist_lightning.config.typed import as_meant
+from mnist_lightning.runs.place import check_free
 from mnist_lightning.runs.processes import check_directory_is_shared
-from mnist_lightning.runs.run import Run, check_free, log
+from mnist_lightning.runs.run import Run, log
 from mnist_lightning.terminal.command import answered, show
 
 

@@ -171,7 +171,7 @@ def labelled(run: TrainedRun, split: str, seed: int) -> tuple[Grey, Grey]:
     if split == "test":
         tensors = run.test_set()
         return tensors[0].numpy(), tensors[1].numpy()
-    from mnist_lightning.datasets.draw import balanced_draw
+    from mnist_lightning.datasets.source import balanced_draw
 
     data = run.config.data
     images, labels, *_ = mnist.MNIST(data.root, data.search).read()

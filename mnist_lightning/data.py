@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, SequentialSampler, TensorDataset
 
-from mnist_lightning.datasets.draw import balanced_draw
-from mnist_lightning.datasets.source import Arrays, Source, data_sha256
+from mnist_lightning.datasets.source import Arrays, Source, balanced_draw, data_sha256
 from mnist_lightning.networks.layers import normalize
 from mnist_lightning.runs.errors import UsageError
 
@@ -83,16 +82,20 @@ class ImageDataModule(LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.val_size:
             held_out = self.held_out(train_labels)
-            kept = np.setdiff1d(np.arange(len(train_labels)), held_out)
             self.splits["val"] = self._tensors(train_images[held_out], train_labels[held_out], device)
-            train_images, train_labels = train_images[kept], train_labels[kept]
+            train_images = np.delete(train_images, held_out, axis=0)
+            train_labels = np.delete(train_labels, held_out)
         self.splits["train"] = self._tensors(train_images, train_labels, device)
         self.splits["test"] = self._tensors(test_images, test_labels, device)
         self.arrays = None
 
     def held_out(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         """Return which of the training images are held out, by their labels (N,)."""
-        return balanced_draw(labels, self.val_size, self.val_seed)
+        drawn = balanced_draw(labels, self.val_size, self.val_seed)
+        if lost := np.setdiff1d(labels, np.delete(labels, drawn)).tolist():
+            rarest = self.source.classes[lost[0]]
+            raise UsageError(f"data.val_size={self.val_size}: holds out every image of class {rarest}; take fewer")
+        return drawn
 
     def _tensors(self, images: NDArray[np.uint8], labels: NDArray[Any], device: torch.device) -> TensorDataset:
         normalized = normalize(torch.from_numpy(images).to(device), self.mean, self.std)

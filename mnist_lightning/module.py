@@ -174,10 +174,12 @@ class Classifier(LeanHooks, LightningModule):
 
     def _metrics(self, stage: str, classes: int) -> Any:
         if stage not in self.metrics:
-            self.metrics[stage] = evaluation_metrics(classes).to(self.device)
+            loss_sum = SumMetric(nan_strategy="disable")  # a NaN is to be seen, not left out
+            confusion = MulticlassConfusionMatrix(classes, validate_args=False)
+            both = MetricCollection({"loss": loss_sum, "confusion": confusion}, compute_groups=False)
+            self.metrics[stage] = both.to(self.device)
         metrics: Any = self.metrics[stage]
-        if metrics["confusion"].num_classes != classes:
-            known = metrics["confusion"].num_classes
+        if (known := metrics["confusion"].num_classes) != classes:
             raise ValueError(f"classes={known}: must be {classes}, as many as the network has logits")
         return metrics
 
@@ -280,10 +282,3 @@ def number(name: str, value: Any) -> float:
     if not math.isfinite(found):
         raise RunError(f"{name}={value!r}: must be a finite number")
     return found
-
-
-def evaluation_metrics(classes: int) -> MetricCollection:
-    """Return the sum of the losses of all images, and counts int64 (classes, classes) of true by predicted class."""
-    loss = SumMetric(nan_strategy="disable")  # a NaN is to be seen, not left out
-    confusion = MulticlassConfusionMatrix(classes, validate_args=False)
-    return MetricCollection({"loss": loss, "confusion": confusion}, compute_groups=False)

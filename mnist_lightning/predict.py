@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one list of objects")
     parser.add_argument("--save-prepared", metavar="DIR", type=Path, help="save what the network saw there")
     options = parser.parse_args(arguments)
+    if "" in options.images:
+        parser.error("an IMAGE is empty: name a picture, a folder of them, or - for standard input")
     run = Path(options.run)
     if (run.is_file() and run.suffix != ".ckpt") or (run.is_dir() and not (run / CONFIG_FILE).exists()):
         parser.error(f"{run} is no run: first comes RUN, a run directory or a checkpoint in one, then pictures")

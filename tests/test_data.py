@@ -10,7 +10,7 @@ import torch
 from mnist_lightning.data import ImageDataModule, ShuffledBatches, sequential_batches
 from mnist_lightning.datasets import mnist
 from mnist_lightning.datasets.digits import Digits
-from mnist_lightning.datasets.draw import balanced_draw
+from mnist_lightning.datasets.source import balanced_draw
 from mnist_lightning.runs.errors import RunError, UsageError
 
 

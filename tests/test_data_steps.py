@@ -105,7 +105,9 @@ def test_every_image_is_trained_on_once_or_held_out() -> None:
 
 @pytest.mark.parametrize("kind", [Dots, Known])
 def test_not_everything_can_be_held_out(kind: type[Source]) -> None:
-    ImageDataModule(kind(), val_size=11).setup()
+    ImageDataModule(kind(), val_size=10).setup()
+    with pytest.raises(UsageError, match="val_size=11: holds out every image of class even; take fewer"):
+        ImageDataModule(kind(), val_size=11).setup()
     what = r"val_size=12: must be from 0 to 11: .* has 12 images to train$"
     with pytest.raises((UsageError, ValueError), match=what):
         ImageDataModule(kind(), val_size=12).setup()

@@ -546,6 +546,10 @@ def test_pictures_in_folders(tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "parts" / part)
     train, *_ = Folder(str(tmp_path / "parts"), grey=True).checked()
     assert train.shape == (120, 32, 32)
+    for number in range(5, 40):
+        (folder / "ox" / f"{number}.png").unlink()
+    _, train_labels, _, test_labels = Folder(str(folder)).checked()
+    assert (np.bincount(train_labels).tolist(), np.bincount(test_labels).tolist()) == ([32, 32, 4], [8, 8, 1])
     (folder / "ox" / "0.png").write_bytes(b"no picture")
     with pytest.raises(RunError, match=r"0\.png: not a picture that can be read"):
         Folder(str(folder)).read()

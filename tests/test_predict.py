@@ -81,7 +81,10 @@ def test_run_and_picture_exchanged_is_said(run: Path, tmp_path: Path, capsys: py
     Image.fromarray(ring(200, 40, (90, 110), 20, 240)).save(zero)
     with pytest.raises(SystemExit, match="2"):
         predict.main([str(zero), str(run)])
-    assert f"{zero} is a file: first comes RUN, a run directory or a checkpoint in one" in capsys.readouterr().err
+    assert f"{zero} is no run: first comes RUN, a run directory or a checkpoint in one" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):  # as from an unset variable: "$photo"
+        predict.main([str(run), ""])
+    assert "an IMAGE is empty: name a picture" in capsys.readouterr().err
 
 
 def test_predict_json_is_one_list(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -350,7 +350,7 @@ def test_full_disk_keeps_the_checkpoint_before(program: Program, tmp_path: Path)
     assert "last.ckpt can't be written: File too large. The checkpoint before it is whole" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
-    assert read(run)["status"] == "failed"
+    assert read(run)["status"] == "interrupted"
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
     assert len(go_on(run, "trainer.max_epochs=2")["epochs"]) == 2
 

@@ -17,7 +17,7 @@ from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_lightning.config.check import check_top_level, check_value, described, find_class, plain, shown
-from mnist_lightning.config.monitors import METRICS, check_reached, may_choose
+from mnist_lightning.config.monitors import check_reached, may_choose, unsure_monitors
 from mnist_lightning.config.trial import sets_a_rate, takes_a_step, takes_the_images, trains
 from mnist_lightning.runs.commands import from_checkout, install_command
 from mnist_lightning.runs.errors import Interrupted, RunError, UsageError, one_line
@@ -230,12 +230,12 @@ def trainer(config: DictConfig, *first: Any) -> Any:
     from mnist_lightning.training.callbacks import MonitorsExist, Progress
     from mnist_lightning.training.checkpoints import AtomicCheckpointIO
 
-    callbacks = [*first]
-    monitors = {"scheduler": config.scheduler and config.scheduler.get("monitor")}
-    for name, node in (config.callbacks or {}).items():
-        if node is not None and may_choose(f"callbacks.{name}", node, config):
-            callbacks.append(make(f"callbacks.{name}", node))
-            monitors[f"callbacks.{name}"] = getattr(callbacks[-1], "monitor", None)
+    named = {
+        f"callbacks.{name}": make(f"callbacks.{name}", node)
+        for name, node in (config.callbacks or {}).items()
+        if node is not None and may_choose(f"callbacks.{name}", node, config)
+    }
+    callbacks = [*first, *named.values()]
     bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
     callbacks = [one for one in callbacks if one not in bars or len(bars) == 1 or type(one) is not Progress]
     switches = {}
@@ -250,29 +250,28 @@ def trainer(config: DictConfig, *first: Any) -> Any:
     factory = described("trainer", OmegaConf.merge(config.trainer, switches))
     check_trainer(config.trainer)
     check_reached(callbacks, config)
-    if own := {
-        path: str(name) for path, name in monitors.items() if re.match("val[/_]", str(name)) and name not in METRICS
-    }:
+    if unsure := unsure_monitors(config, named):
         factory.keywords["num_sanity_val_steps"] = 1
-        callbacks.append(MonitorsExist(own))
+        callbacks.append(MonitorsExist(unsure))
     if factory.keywords.get("profiler"):
         console.show_profile(Path(config.output_dir))
     else:
         factory.keywords["profiler"] = lean.NoProfiler()
     if (wandb := sys.modules.get("wandb")) and wandb.run is not None:
         wandb.finish()  # of another job in this process: Lightning would go on with it
-    is_one = config.logger is None or "_target_" in config.logger
-    loggers = {"logger": config.logger} if is_one else {f"logger.{name}": node for name, node in config.logger.items()}
-    made = call(
-        "trainer",
-        factory,
-        logger=[make(path, node) for path, node in loggers.items() if node is not None] or False,
-        callbacks=[lean.without_idle_hooks(callback) for callback in callbacks],
-        plugins=[AtomicCheckpointIO(Path(config.output_dir))],
-    )
+    callbacks = [lean.without_idle_hooks(callback) for callback in callbacks]
+    plugins = [AtomicCheckpointIO(Path(config.output_dir))]
+    made = call("trainer", factory, logger=loggers(config.logger), callbacks=callbacks, plugins=plugins)
     if config.trainer.get("sync_batchnorm") and made.world_size > 1 and made.strategy.root_device.type == "cpu":
         raise UsageError("trainer.sync_batchnorm=true: must be false on several CPU processes; torch has it for GPUs")
     return made
+
+
+def loggers(node: DictConfig | None) -> Any:
+    """Make the one logger that is described, or each of several by their names; False: there is none."""
+    is_one = node is None or "_target_" in node
+    named = {"logger": node} if is_one else {f"logger.{name!s}": one for name, one in (node or {}).items()}
+    return [make(path, one) for path, one in named.items() if one is not None] or False
 
 
 def check_trainer(trainer: DictConfig) -> None:

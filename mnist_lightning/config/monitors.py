@@ -1,7 +1,7 @@
 """What callbacks and schedules may look at: a metric that there is, never the test set, and whether they ever do."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -42,6 +42,14 @@ def may_choose(path: str, node: Any, config: DictConfig) -> bool:
         said = f"{path}.monitor={monitor}: there is no such metric.{guess(monitor, known)}"
         raise UsageError(f"{said} There are: {', '.join(known)}")
     return True
+
+
+def unsure_monitors(config: DictConfig, callbacks: Mapping[str, Any]) -> dict[str, str]:
+    """Return by their paths the metrics of held-out images that a class of one's own may measure, or nobody does."""
+    looked_at = {path: getattr(callback, "monitor", None) for path, callback in callbacks.items()}
+    looked_at["scheduler"] = config.scheduler and config.scheduler.get("monitor")
+    named = {path: str(name) for path, name in looked_at.items() if name not in METRICS}
+    return {path: name for path, name in named.items() if re.match("val[/_]", name)}
 
 
 def check_reached(callbacks: Sequence[Any], config: DictConfig) -> None:

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from mnist_lightning.datasets.draw import balanced_draw
-from mnist_lightning.datasets.source import DIGITS, Arrays, Source
+from mnist_lightning.datasets.source import DIGITS, Arrays, Source, balanced_draw
 
 TEST_SIZE = 360  # of 1,797: a fifth, 36 of each digit
 
@@ -26,5 +25,4 @@ class Digits(Source):
         images = torch.nn.functional.pad(large, (4, 4, 4, 4)).round().to(torch.uint8).squeeze(1).numpy()
         labels = bundled.target.astype(np.uint8)
         test = balanced_draw(labels, TEST_SIZE, seed=0)
-        train = np.setdiff1d(np.arange(len(labels)), test)
-        return images[train], labels[train], images[test], labels[test]
+        return np.delete(images, test, axis=0), np.delete(labels, test), images[test], labels[test]

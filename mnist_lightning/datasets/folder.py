@@ -7,7 +7,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from mnist_lightning.datasets.draw import balanced_draw
 from mnist_lightning.datasets.source import Arrays, Source
 from mnist_lightning.pictures.contents import files_below, head_of, kind_of
 from mnist_lightning.pictures.picture_files import read_picture
@@ -25,7 +24,7 @@ class Folder(Source):
         root: the folder.
         height, width: of the images, in pixels.
         grey: one channel instead of red, green and blue.
-        test_part: the fraction of the pictures that is the test set.
+        test_part: the fraction of each class's pictures that is the test set; at least one of each stays to train.
     """
 
     def __init__(
@@ -50,9 +49,11 @@ class Folder(Source):
         if len(sets) == 2:
             return *sets[0], *sets[1]
         [(images, labels)] = sets
-        test = balanced_draw(labels, max(round(self.test_part * len(labels)), 1), seed=0)
-        train = np.setdiff1d(np.arange(len(labels)), test)
-        return images[train], labels[train], images[test], labels[test]
+        order = np.random.default_rng(0).permutation(len(labels))
+        of_each = [order[labels[order] == label] for label in range(len(self.classes))]
+        sizes = [min(max(round(self.test_part * len(of)), 1), len(of) - 1) for of in of_each]
+        test = np.sort(np.concatenate([of[:size] for of, size in zip(of_each, sizes, strict=True)]))
+        return np.delete(images, test, axis=0), np.delete(labels, test), images[test], labels[test]
 
     def read_part(self, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         read = partial(read_picture, shape=self.shape)

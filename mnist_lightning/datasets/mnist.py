@@ -81,20 +81,15 @@ class MNIST(Source):
             raise RunError(f"{path} can't be read: {error.strerror}. {mend}") from error
         is_packed, images = path.suffix == ".gz", self.train_size if name.startswith("train") else self.test_size
         size = 16 + images * self.shape[1] * self.shape[2] if "images" in name else 8 + images
+        md5 = self.packed_md5[path.name] if is_packed else self.md5.get(name)
+        found = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
+        damage = f"its md5 is {found} instead of {md5}" if md5 and md5 != found else ""
         if not is_packed and len(content) != size:
             damage = f"it has {len(content):,} bytes instead of {size:,}"
-        else:
-            damage = self.damage(content, self.packed_md5[path.name] if is_packed else self.md5.get(name))
         if damage:
             what = "Delete it and run again, or use another copy: data.root=FOLDER"
             raise RunError(f"{path} is damaged: {damage}. {what}")
         return np.frombuffer(bytearray(gzip.decompress(content.data)), np.uint8) if is_packed else content
-
-    @staticmethod
-    def damage(content: NDArray[np.uint8], md5: str | None) -> str:
-        """Say what is wrong where the md5 of a file is another; None where none is known."""
-        found = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
-        return f"its md5 is {found} instead of {md5}" if md5 and md5 != found else ""
 
     @property
     def of_torchvision(self) -> Any:

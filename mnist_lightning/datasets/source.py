@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mnist_lightning.runs.errors import RunError
 
+DIGITS = tuple("0123456789")
 Arrays = tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.uint8], NDArray[Any]]
 
 
@@ -76,9 +77,16 @@ def data_sha256(images: NDArray[np.uint8], labels: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+def balanced_draw(labels: NDArray[np.uint8], size: int, seed: int) -> NDArray[np.int64]:
+    """Return `size` indices into `labels`, ascending: a random draw with as equally many of each class as can be."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    turn = np.empty(len(labels), np.int64)  # of each image drawn: how many of its class come before it
+    for label in np.unique(labels):
+        of_class = labels[shuffled] == label
+        turn[of_class] = np.arange(of_class.sum())
+    return np.sort(shuffled[turn.argsort(kind="stable")[:size]])
+
+
 def noun(classes: Sequence[str]) -> str:
     """Return what a class is called."""
     return "digit" if all(name.isdecimal() for name in classes) else "class"
-
-
-DIGITS = tuple("0123456789")

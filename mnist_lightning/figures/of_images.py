@@ -18,7 +18,7 @@ MOST_MAPS = 20  # of one layer, filters too
 
 
 def captioned(images: NDArray, captions: Sequence[str], title: str, columns: int = 5) -> Figure:
-    """Draw images below captions of up to two lines, uint8 or of any range.
+    """Draw images, uint8 or of any range, each below a caption of up to two lines.
 
     Grey ones, (N, H, W), are dark where values are high; those in colours are (N, 3, H, W).
     """
@@ -65,7 +65,7 @@ def feature_maps(layers: Sequence[tuple[str, NDArray[np.float32]]], title: str) 
 
 
 def part_of(count: int) -> str:
-    """Return what stands behind the name of a layer of which not all `count` channels are drawn."""
+    """Return what follows the name of a layer of which not all `count` channels are drawn."""
     return f", the first {MOST_MAPS}" if count > MOST_MAPS else ""
 
 

@@ -57,8 +57,7 @@ def check_sizes(convolutions: int, kernel_size: int, padding: int | str, image_s
     """Follow an image's shorter side through convolutions and 2×2 poolings, and refuse what does not fit a layer."""
     size = image_size
     for layer in range(1, convolutions + 1):
-        margin = padding if isinstance(padding, int) else (kernel_size - 1 if padding == "same" else 0) / 2
-        padded = int(size + 2 * margin)
+        padded = size + (2 * padding if isinstance(padding, int) else kernel_size - 1)  # of "same"
         if kernel_size > padded:
             raise ValueError(
                 f"convolution {layer}: kernel_size={kernel_size} is larger than the {size}×{size} image that reaches "

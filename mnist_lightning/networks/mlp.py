@@ -5,11 +5,13 @@ from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 
 class MLP(nn.Sequential):
     """Linear layer, ReLU and dropout, as often as `hidden` has numbers; then one linear layer.
+
+    Of normalized images, float (N, channels_in, H, W), it makes logits, float (N, classes).
 
     Args:
         hidden: outputs of each hidden layer.
@@ -33,7 +35,3 @@ class MLP(nn.Sequential):
         for inputs, outputs in pairwise(sizes):
             layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
         super().__init__(*layers, nn.Linear(sizes[-1], classes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits, float (N, classes), of normalized images, float (N, channels_in, H, W)."""
-        return super().forward(images)

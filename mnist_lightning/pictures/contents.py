@@ -15,7 +15,7 @@ from mnist_lightning.runs.commands import install_command
 HEAD = 1024  # bytes of a file that show what it is
 BEGINNINGS = {  # of TIFF there is none: the raw files of cameras begin so too
     "PDF": re.compile(rb"\s*%PDF-"),
-    "SVG": re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:.*?<)?(?:\w+:)?svg[\s/>]", re.DOTALL),
+    "SVG": re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!][^<]*>\s*)*<(?:\w+:)?svg[\s/>]"),
     "HEIC": re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL),
     "AVIF": re.compile(rb"....ftypavi[fs]", re.DOTALL),
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),

@@ -22,7 +22,7 @@ from mnist_lightning.pictures.paper import (
     narrowness,
 )
 from mnist_lightning.pictures.sheet import sheets
-from mnist_lightning.pictures.strokes import Ink, as_wide, bounds, filled_strokes, largest
+from mnist_lightning.pictures.strokes import Ink, as_wide, bounds, filled_strokes
 
 SIZE, BOX = 28, 20  # pixels
 LARGEST = 384  # pixels of the longer side that the ink is looked for in: more shows nothing more of a digit
@@ -31,6 +31,9 @@ GREY = 24  # of 255: where the channels differ by less, they show nothing that t
 PLAIN = 0.08  # of what is looked at is light or dark, at most: no sheet lies on a ground there
 DEEPEST = 2  # sheets on each other: a box on a sheet on a desk
 MARGIN = 0.02  # of a sheet's sides: a digit keeps away from them
+RIM = 5  # coarse pixels around a sheet: its edge may be taken for ink
+WHOLLY = 0.9  # of the ink at least is on a sheet: then that is where the digit is
+SPARED = 0.15  # of the digit on a sheet, at most, is ink in the whole picture: then that was something else
 NARROWER = 0.65  # of the strokes' width in the whole picture: then the digit is the one on the sheet
 FAINT = 0.2  # of the ink in full: what is fainter at its sides does not count
 FINE = 6  # times as many pixels as in the end: then strokes are widened
@@ -115,7 +118,7 @@ def enlarged(picture: Pixels) -> Pixels:
 
 
 def digit_in(picture: Pixels, depth: int = 0) -> Ink:
-    """Return the digit's ink, float32 (H, W): on a sheet that holds it whole or shows narrower strokes, or anywhere."""
+    """Return the digit's ink, float32 (H, W): on a sheet, where it is better there, or anywhere."""
     grey, whole = in_grey(picture), None
     try:
         whole = find_ink(picture, is_sheet=depth > 0)
@@ -127,23 +130,32 @@ def digit_in(picture: Pixels, depth: int = 0) -> Ink:
         for region, corners in sheets(light):
             with suppress(PictureError):  # an empty one
                 on_it = digit_in(on_sheet(picture, region, corners), depth + 1)
-                is_better = whole is None or holds(region, whole) or narrowness(on_it) < NARROWER * narrowness(whole)
-                if is_better and is_inside(on_it, MARGIN):
+                if is_better(on_it, whole, region, corners):
                     return on_it
     if whole is None:
         raise blank
     return whole
 
 
-def holds(region: NDArray[np.bool_], ink: Ink) -> bool:
-    """Return whether a coarse region holds the largest part of the ink, or is surrounded by it, but does not cut it."""
-    main = Image.fromarray(largest(ink > 0.5))
-    coarse = np.asarray(main.resize(region.shape[::-1], Image.Resampling.NEAREST))
-    if not coarse.any():
-        return False
-    is_surrounded = region[bounds(coarse)].sum() > 0.8 * region.sum()
-    is_bare = coarse[ndimage.binary_erosion(region, iterations=4)].sum() < 0.1 * coarse.sum()
-    return bool(is_surrounded and is_bare) or float(np.mean(region[coarse])) > 0.98
+def is_better(on_it: Ink, whole: Ink | None, region: NDArray[np.bool_], corners: NDArray[np.float64]) -> bool:
+    """Return whether the ink on a sheet is the digit's, rather than that of the whole picture.
+
+    It is where nearly all of that is on the sheet or at its edge. It may touch the sheet's sides only where the ink of
+    the whole picture is other ink: the sheet's paper, or its rim.
+    """
+    keeps_away = is_inside(on_it, MARGIN)
+    if whole is not None and is_on(region, whole):
+        there = on_sheet((255 * whole).astype(np.uint8), region, corners)
+        return keeps_away or (there.shape == on_it.shape and float(np.mean(there[on_it > 0.5] > 127)) < SPARED)
+    is_strokes = whole is None or not is_inside(whole) or narrowness(on_it) < NARROWER * narrowness(whole)
+    return keeps_away and is_strokes
+
+
+def is_on(region: NDArray[np.bool_], ink: Ink) -> bool:
+    """Return whether nearly all of the ink is on a coarse region, or at its edge."""
+    coarse = np.asarray(Image.fromarray(ink).resize(region.shape[::-1], Image.Resampling.BOX))
+    near = ndimage.binary_dilation(region, iterations=RIM)
+    return bool(coarse[near].sum() > WHOLLY * coarse.sum())
 
 
 def on_sheet(picture: Pixels, region: NDArray[np.bool_], corners: NDArray[np.float64]) -> Pixels:

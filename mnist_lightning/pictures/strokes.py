@@ -54,7 +54,8 @@ def without_lines(ink: Ink, picture: tuple[int, ...]) -> Ink:
     if not every.any():
         return ink
     main = largest(rest, least=0.2)  # a pencil's stroke comes in pieces
-    if main.sum() < 0.1 * np.count_nonzero(ink > 0.3):  # nothing but lines: the middle one that stands may be a 1
+    lines = [int(line.sum()) for line in [*lying, *standing]]
+    if main.sum() < 0.1 * max(lines):  # nothing but lines: the middle one that stands may be a 1
         if not standing:
             return np.zeros_like(ink)
         columns = np.flatnonzero(every.any(axis=0))

@@ -10,7 +10,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def is_elsewhere() -> bool:
-    """Return whether the working directory is no checkout."""
+    """Return whether the working directory is not a checkout."""
     return not (Path.cwd() / "train.py").exists()
 
 
@@ -47,7 +47,7 @@ def install_command(extra: str) -> str:
 
 
 def from_checkout(place: Any) -> Any:
-    """Return a place, or several, as seen from the checkout where it is there, and not in the working directory."""
+    """Return a path, or each of several, within the checkout where it exists only there, else as it is."""
     if isinstance(place, list):
         return [from_checkout(one) for one in place]
     is_only_there = isinstance(place, str) and not Path(place).exists() and (PROJECT / place).exists()

@@ -44,7 +44,7 @@ class Interrupted(BaseException):
 
 
 def reason(error: BaseException | None) -> BaseException | None:
-    """Return the signal that arrived in place of what a library, stopped halfway, made of it; a full disk stays one."""
+    """Return the signal that arrived instead of the error that a library made of it; a full disk's error stays."""
     if error is None or isinstance(error, OSError):
         return error
     return Interrupted.arrived or error

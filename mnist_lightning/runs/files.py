@@ -61,7 +61,7 @@ def write_atomically(
 
 
 def keep(path: Path, place: Path) -> None:
-    """Let a file be at another place too, which has it or what was there before, whatever happens."""
+    """Link or copy a file to another place: whatever happens, that has the file or what was there before."""
     scratch = scratch_of(place)
     try:
         os.link(path, scratch)
@@ -163,11 +163,7 @@ def folder_within(directory: Path, name: str) -> Path:
         OSError: it can't be made.
     """
     folder = directory / name
-    try:
-        is_within = folder.resolve().is_relative_to(directory.resolve())
-    except RuntimeError:  # a link to itself
-        is_within = False
-    if not is_within:
+    if leads_nowhere(folder) or not real(folder).is_relative_to(real(directory)):  # nowhere: to itself, say
         raise UsageError(f"{folder} is a link that leads out of {directory}: put the folder itself there")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -41,7 +41,7 @@ def check_directory_is_shared(output_dir: str | None) -> None:
 
 
 def join_others() -> None:
-    """Let a further process end when the main one that started it is gone: it would wait for that one."""
+    """Let a further process end when the main one that started it is gone, instead of waiting for it."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of each process that has gone, in many lines
     if is_main_process():
         os.environ[MAIN_VARIABLE] = str(os.getpid())

@@ -14,10 +14,11 @@ from filelock import FileLock, Timeout
 
 from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError, one_line, reason
-from mnist_lightning.runs.files import as_json, is_scratch, read_json, real, remove_scratch, write_atomically
+from mnist_lightning.runs.files import as_json, read_json, real, remove_scratch, write_atomically
+from mnist_lightning.runs.place import make_directory
 from mnist_lightning.runs.processes import DIRECTORY_VARIABLE, is_main_process
 from mnist_lightning.runs.provenance import describe_process, process_seconds
-from mnist_lightning.runs.seal import SEAL_FILE, Seal, problem_with_key
+from mnist_lightning.runs.seal import Seal, problem_with_key
 
 log = logging.getLogger("mnist_lightning")
 
@@ -27,9 +28,9 @@ PREVIOUS_CHECKPOINT = LAST_CHECKPOINT.with_name("previous.ckpt")  # the one befo
 
 
 class Run:
-    """An open run directory. As a context manager it records how the run ended, and holds it against other processes.
+    """An open run directory. As a context manager it records how the run ended, and keeps other processes out.
 
-    `results` is what results.json holds so far. One that is trusted is taken as one's own, whoever made it.
+    `results` is what results.json holds so far. A trusted run counts as the user's own, whoever made it.
     """
 
     def __init__(
@@ -277,39 +278,3 @@ def is_in_use(directory: Path) -> bool:
         return True
     except OSError:  # nobody can write there
         return False
-
-
-def make_directory(given: str | None, default: Path, setting: str = "output_dir") -> Path:
-    """Make a directory that no other process has: the one that was `given` by `setting`, or else `default`."""
-    wanted = Path(given) if given else default
-    directory, attempt = wanted, 1
-    while True:
-        try:
-            directory.mkdir(parents=True)
-            return directory
-        except FileExistsError:
-            if given is not None:
-                check_free(given, setting)
-                return directory
-            attempt += 1  # it is another one of the same second
-            directory = wanted.with_name(f"{wanted.name}_{attempt}")
-        except OSError as error:
-            another = f"Name a directory that can be written: {setting}=PATH"
-            raise UsageError(f"{setting}={directory} can't be made: {error.strerror}. {another}") from error
-
-
-def check_free(given: str | None, setting: str = "output_dir") -> None:
-    """Raise UsageError where the directory `given` by a setting holds something already; None: one of that moment."""
-    if given is None or not is_main_process():
-        return
-    directory = Path(given)
-    if any((directory / name).exists() for name in ("results.json", CONFIG_FILE)):
-        go_on = f"name another directory, or go on with this one: {resume_command(given)}"
-        raise UsageError(f"{setting}={given} already holds a run: {go_on}")
-    if directory.exists() and not (directory.is_dir() and all(map(is_left_over, directory.iterdir()))):
-        raise UsageError(f"{setting}={given} exists and is not empty: name another")
-
-
-def is_left_over(path: Path) -> bool:
-    """Return whether a file says nothing by itself: a process was killed that had just made the directory."""
-    return path.name in (".lock", SEAL_FILE) or is_scratch(path)

@@ -38,7 +38,7 @@ class Seal:
         self._written: dict[str, str] = {}  # the digests of what this process wrote
 
     def write(self, path: Path, content: bytes, before: Path | None = None) -> None:
-        """Write a file whole, and seal it. Killed at any moment, the seal fits the file: the old one or the new.
+        """Write a file whole, and seal it. Whenever the process is killed, the seal fits the file, old or new.
 
         Args:
             before: where the file that is replaced is kept, unless it is damaged.
@@ -63,7 +63,7 @@ class Seal:
         write_atomically(path, content, before_renaming=seal_first)
 
     def renew(self) -> None:
-        """Take what stands there as one's own, from now on."""
+        """Seal what is there now as the user's own."""
         names = [*self.files, *(self.name_of(path) for path in self.directory.glob("checkpoints/*.ckpt"))]
         names += [name for name in ("config.yaml", "sweep.json") if (self.directory / name).exists()]
         self._save({name: [digest_of(self.directory / name)] for name in names if (self.directory / name).is_file()})
@@ -100,7 +100,7 @@ class Seal:
     def checkpoints(self) -> list[Path]:
         """Return the sealed checkpoints that are as they were written, the latest first.
 
-        A stranger's seal may name any file: of those, only what stands among the checkpoints of the directory counts.
+        A stranger's seal may name any file: of those, only files in the directory's checkpoints/ count.
         """
         sealed, among = self.files, self.directory.glob("checkpoints/*.ckpt")
         names = sealed if self.is_own else [name for path in among if (name := self.name_of(path)) in sealed]
@@ -110,7 +110,7 @@ class Seal:
 
     @property
     def files(self) -> dict[str, list[str]]:
-        """Of each sealed file the digests that are right."""
+        """The digests that are right for each sealed file."""
         files = self._content.get("files")
         return files if isinstance(files, dict) and all(isinstance(some, list) for some in files.values()) else {}
 

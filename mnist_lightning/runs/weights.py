@@ -77,9 +77,8 @@ def weights_sha256(state: dict[str, Any]) -> str:
     """Return the SHA-256 of a state dict's tensors, in its order: equal means bit-identical."""
     digest = hashlib.sha256()
     for tensor in state.values():
-        plain = tensor.detach().cpu().contiguous()
-        plain = plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain  # numpy has no such numbers
-        digest.update(plain.numpy().tobytes())
+        plain = tensor.detach().cpu().contiguous().flatten()
+        digest.update(plain.view(torch.uint8).numpy())  # its bytes, as numpy has no bfloat16
     return digest.hexdigest()
 
 

@@ -21,7 +21,8 @@ from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.experiment import short_names
 from mnist_lightning.runs.files import as_json, leads_nowhere, read_json, real, remove_scratch
-from mnist_lightning.runs.run import checkpoint_of, is_in_use, make_directory, peek, results_so_far
+from mnist_lightning.runs.place import make_directory
+from mnist_lightning.runs.run import checkpoint_of, is_in_use, peek, results_so_far
 from mnist_lightning.runs.seal import Seal
 
 SWEEP_FILE = "sweep.json"

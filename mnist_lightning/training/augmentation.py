@@ -11,7 +11,7 @@ from mnist_lightning.runs.errors import UsageError, one_line
 
 
 class Augmentation(Callback):
-    """Changes each batch before a training step. One of one's own is a subclass with `augment`.
+    """Changes each batch before its training step. Your own is a subclass with `augment`.
 
     What it draws is a function of (seed, epoch, step), so a resumed run draws the same.
     """

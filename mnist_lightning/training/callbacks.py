@@ -1,5 +1,6 @@
 """What a person sees of a run: the layer table, the progress bar, and the figures at its end."""
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ class LayerTable(ModelSummary):
 
 
 class Progress(ProgressBar):
-    """A bar while an epoch trains, with loss, speed and the time that is left of the run, where there is a terminal."""
+    """On a terminal, a bar for each epoch with its loss, its speed and the time left in the run."""
 
     SECONDS_BETWEEN_UPDATES = 0.25
 
@@ -59,7 +60,7 @@ class Progress(ProgressBar):
         self.enabled = False  # Lightning says so in all but the main process
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.begun, self.done = time.perf_counter(), 0  # batches, in this process
+        self.begun, self.steps_before = time.perf_counter(), trainer.global_step
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not self.enabled:
@@ -76,13 +77,14 @@ class Progress(ProgressBar):
         self.started = self.updated = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.done += 1
         if self.enabled and (now := time.perf_counter()) - self.updated > self.SECONDS_BETWEEN_UPDATES:
             self.updated = now
             speed = f"{(batch_idx + 1) / (now - self.started):,.0f} steps/s"
             said = [f"loss {shown('loss', module.latest_loss)}", *([speed] if console.CONSOLE.width >= 60 else [])]
-            if ahead := batches_ahead(trainer, batch_idx):
-                said.append(f"{console.clock((now - self.begun) / self.done * ahead)} left")
+            done = trainer.global_step - self.steps_before  # in this process
+            ahead = trainer.estimated_stepping_batches - trainer.global_step
+            if done and 0 < ahead < math.inf:
+                said.append(f"{console.clock((now - self.begun) / done * ahead)} left")
             self.bar.update(self.task, completed=batch_idx + 1, said="  ".join(said), refresh=True)
 
     def on_train_epoch_end(self, *_: Any, **__: Any) -> None:
@@ -90,14 +92,6 @@ class Progress(ProgressBar):
             self.bar.stop()
 
     on_exception = on_train_epoch_end
-
-
-def batches_ahead(trainer: Trainer, batch_idx: int) -> int:
-    """Return how many batches a run still has to take, as far as numbers of epochs or steps say it; else 0."""
-    epochs, steps, batches = trainer.max_epochs or -1, trainer.max_steps, int(trainer.num_training_batches)
-    by_epochs = [(epochs - trainer.current_epoch) * batches - batch_idx - 1] if epochs > 0 else []
-    by_steps = [(steps - trainer.global_step) * trainer.accumulate_grad_batches] if steps > 0 else []
-    return max(0, min([*by_epochs, *by_steps], default=0))
 
 
 class MonitorsExist(Callback):
@@ -122,7 +116,7 @@ class Figures(Callback):
     def on_fit_end(self, trainer: Trainer, module: Any) -> None:
         try:
             self.draw(trainer, module)
-        except Exception as error:  # the run has what it was made for
+        except Exception as error:  # the weights and the numbers are safe
             log.warning(f"some figures could not be drawn: {one_line(error, 300)}")
 
     def draw(self, trainer: Trainer, module: Any) -> None:

@@ -1,4 +1,4 @@
-"""How Lightning's checkpoints get to disk: when nothing is left to be done, and whole or not at all."""
+"""How Lightning's checkpoints get to disk: between two steps or epochs, and whole or not at all."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,15 +18,15 @@ from mnist_lightning.runs.run import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from mnist_lightning.runs.seal import Seal
 from mnist_lightning.runs.weights import network_weights, read_checkpoint, weights_sha256
 
-RESUMED = "state_dict_to_resume"  # in a checkpoint whose state_dict is another, final one
+RESUMED = "state_dict_to_resume"  # the weights to resume from, where state_dict has other, final ones
 
 
 class RunCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, but what it decides to save is written when the next step or epoch begins.
 
-    Lightning saves in the midst of what it does at a step's and an epoch's end: what has still to be logged, or which
-    callback and schedule has already seen the metrics, depends on their order, and a resumed run can't make up for it.
-    It still knows the best epoch after its run directory was moved.
+    Lightning saves midway through the end of a step or an epoch: what is still to be logged, and which callbacks and
+    schedules have seen the metrics by then, depends on their order, and a resumed run can't make up for it.
+    Where the run directory was moved, this one still knows the best epoch.
     """
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -48,16 +48,16 @@ class RunCheckpoint(ModelCheckpoint):
             do()
 
     def write_within_epoch(self, trainer: Trainer) -> None:
-        """Write what is due, and the checkpoint of this step, unless metrics choose."""
+        """Write what is due, and also this step's checkpoint, unless a metric chooses the checkpoints."""
         if self.monitor is None and not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
         self.write_due()
         self._last_global_step_saved = trainer.global_step  # the evaluation of such a stop chooses nothing
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Let the last checkpoint have the final weights, which a callback may have put there at the end of training.
+        """Give the last checkpoint the final weights, which a callback may have changed at the end of training.
 
-        It keeps those from which training goes on, too.
+        It also keeps the weights from which training would go on.
         """
         super().on_train_end(trainer, pl_module)
         path = Path(self.best_model_path)
@@ -91,10 +91,10 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the checkpoint, reads it back, seals it and renames: the one before is whole until the new one is.
+    """Writes a checkpoint under another name, reads it back, seals and renames it: until then the old one stays whole.
 
-    Of the last checkpoint, the one before is kept. Lightning's own goes through the system's temporary directory, from
-    where a move to another disk is a copy. The `directory` is the run's, wherever the checkpoints are.
+    The last checkpoint's predecessor is kept. Lightning's own class goes through the system's temporary directory, from
+    which a move to another disk is a copy. The `directory` is the run's, wherever the checkpoints are.
     """
 
     def __init__(self, directory: Path) -> None:

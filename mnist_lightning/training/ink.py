@@ -14,7 +14,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Ink(Augmentation):
-    """Changes how each image was drawn and lit, each by a strength of its own between none and the limit.
+    """Changes the pen and the light of each image; each change has a random strength between none and its limit.
 
     Args:
         width: how far strokes grow into, or give way to, the pixels beside them; 1: by a whole pixel.
@@ -55,9 +55,9 @@ class Ink(Augmentation):
 
 
 def of_three(images: Tensor, combined: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return of each pixel and its neighbours, (both beside it combined) combined with it, across and then down.
+    """Combine the two neighbours of each pixel, and the pixel with the result: within its row, then within its column.
 
-    Of images (N, C, H, W), whose borders are continued. Many times as fast as torch's pooling, of one channel.
+    The borders of the images (N, C, H, W) are continued. For one channel, many times as fast as torch's pooling.
     """
     images = F.pad(images, (1, 1, 1, 1), mode="replicate")
     images = combined(combined(images[..., :-2], images[..., 2:]), images[..., 1:-1])

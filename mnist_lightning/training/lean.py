@@ -46,7 +46,7 @@ class NoProfiler(PassThroughProfiler):
 
 
 def without_idle_hooks(owner: Hooked) -> Hooked:
-    """Return a callback or module, its step hooks that its class leaves empty set to None: Lightning skips those."""
+    """Set to None the step hooks that the class of a callback or module leaves empty, so that Lightning skips them."""
     base = Callback if isinstance(owner, Callback) else LightningModule
     for name in STEP_HOOKS:
         if getattr(type(owner), name) is getattr(base, name):

@@ -34,30 +34,28 @@ def gone(run: Run) -> RunError:
 def watch(run: Run) -> None:
     """Let this process end well when one that Lightning started has gone: Lightning would kill it by SIGKILL."""
 
-    class Observer(_ChildProcessObserver):
-        signals: int
-
-        def _terminate_all(self) -> None:
-            for process in self._child_processes:
-                process.kill()
-            end(run, signals=self.signals)
-
     def launch(child_processes: list[subprocess.Popen]) -> None:
-        observer = Observer(main_pid=os.getpid(), child_processes=child_processes)
-        observer.signals, arriving = os.pipe()
-        os.set_blocking(observer.signals, False)
+        signals, arriving = os.pipe()
+        os.set_blocking(signals, False)
         os.set_blocking(arriving, False)
         signal.set_wakeup_fd(arriving, warn_on_full_buffer=False)
-        observer.start()
+
+        class Observer(_ChildProcessObserver):
+            def _terminate_all(self) -> None:
+                for process in child_processes:
+                    process.kill()
+                end(run, signals)
+
+        Observer(main_pid=os.getpid(), child_processes=child_processes).start()
 
     subprocess_script._launch_process_observer = launch
 
 
 def end(run: Run, signals: int) -> None:
-    """End this process, from a thread beside the main one, which may wait for the others where no signal reaches it.
+    """End this process from a second thread: the main one may be waiting for the others, where no signal reaches it.
 
     Args:
-        signals: a file from which the numbers of the signals are read that have arrived all the same.
+        signals: a file descriptor from which the numbers of signals that arrived meanwhile are read.
     """
     time.sleep(NOTICE_SECONDS)
     error = Interrupted.arrived or gone(run)

@@ -50,8 +50,8 @@ def check_smallest_batch(data: Any, network: nn.Module, trainer: Trainer) -> Non
 class Recorder(Callback):
     """Keeps results.json, written at each epoch's end and at the end. Its state goes with the weights.
 
-    When training begins, all settings are right: then `when_accepted` is called; of a run that had finished, only when
-    there is more than it had.
+    `when_accepted` is called when training begins, as all settings are right by then; for a run that had finished, only
+    once it has more than it had.
     """
 
     def __init__(self, run: Run, when_accepted: Callable[[], None] = lambda: None) -> None:
@@ -66,7 +66,7 @@ class Recorder(Callback):
         trainer.strategy.checkpoint_io.when_saved = partial(self.on_saved, trainer, module)  # type: ignore[attr-defined]
 
     def on_sanity_check_start(self, trainer: Trainer, module: Any) -> None:
-        """Take SIGTERM back from Lightning, whose handler waits for all processes, of which it may have reached one."""
+        """Take SIGTERM back from Lightning, whose handler waits for all processes: it may have reached only one."""
         if callable(self.on_sigterm):
             signal.signal(signal.SIGTERM, self.on_sigterm)
 
@@ -95,8 +95,9 @@ class Recorder(Callback):
         if self.run.checkpoint and (other := [kind for kind in kinds if now[kind] != then[kind]]):
             changes = ", ".join(f"{kind} {then[kind]} before, {now[kind]} now" for kind in other)
             self.run.remarks.append(f"{changes}: some bits may differ from those of an undisturbed run")
+        has_norms = any(isinstance(layer, _BatchNorm) for layer in module.network.modules())
         is_synced = getattr(trainer.strategy, "_layer_sync", None)  # by trainer.sync_batchnorm
-        if trainer.world_size > 1 and not is_synced and any(isinstance(one, _BatchNorm) for one in module.modules()):
+        if has_norms and trainer.world_size > 1 and not is_synced:
             self.run.remarks.append("batch normalization sees the images of one device at a time")
         check_smallest_batch(data, module.network, trainer)
         log.info(console.opening(self.run))
@@ -162,7 +163,7 @@ class Recorder(Callback):
 
     @contextmanager
     def late_failures_as_warnings(self) -> Iterator[None]:
-        """Let a figure or a logger that fails when training has ended, and its weights are kept, not spoil that."""
+        """Turn what fails once training has ended, as a figure or a logger, into a warning: the weights are kept."""
         try:
             yield
         except Exception as error:
@@ -187,7 +188,7 @@ class Recorder(Callback):
         self.run.save()
 
     def on_saved(self, trainer: Trainer, module: Any, path: Path, checkpoint: dict[str, Any]) -> None:
-        """Let results.json be about the weights in the last checkpoint, which an average may have made others."""
+        """Let results.json describe the weights in the last checkpoint, which averaging may have changed."""
         if real(path) == real(self.run.directory / LAST_CHECKPOINT):
             sha256 = weights_sha256(network_weights(checkpoint))
             if sha256 != self.run.results.get("weights_sha256"):

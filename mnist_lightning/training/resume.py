@@ -120,8 +120,8 @@ class Resume(Callback):
     def on_train_epoch_start(self, trainer: Trainer, module: Any) -> None:
         self.write_due(trainer)
         numbers = (self.run.results["seed"], trainer.current_epoch, trainer.global_rank)
-        seeds = np.random.SeedSequence(numbers).generate_state(int(trainer.num_training_batches) + SPARE, np.uint64)
-        self.seeds = [int(number) for number in seeds]
+        count = int(trainer.num_training_batches) + SPARE
+        self.seeds = np.random.SeedSequence(numbers).generate_state(count, np.uint64).tolist()
         draw_anew(self.seeds[-1], module.device)
 
     def on_train_batch_start(self, trainer: Trainer, module: Any, batch: Any, batch_idx: int) -> None:

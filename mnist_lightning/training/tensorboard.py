@@ -12,13 +12,14 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
 
 from mnist_lightning.datasets.source import noun
@@ -28,7 +29,7 @@ from mnist_lightning.runs.processes import is_main_process
 from mnist_lightning.runs.run import log
 from mnist_lightning.training import hparams
 
-CARD_WIDTH = 350  # pixels: how TensorBoard shows pictures, and of larger ones it leaves pixels out
+CARD_WIDTH = 350  # pixels: as wide as TensorBoard shows pictures; it drops pixels of larger ones
 CHARTS = {  # of the tab CUSTOM SCALARS: what belongs together in one chart
     "training and test": {
         "loss": ["Multiline", ["train/loss_epoch", "val/loss", "test/loss"]],
@@ -49,7 +50,7 @@ class RunLogger(TensorBoardLogger):
     """TensorBoard's event file directly in the run directory: then the run's name is its path under runs/.
 
     Of a resumed run, what was logged after its checkpoint can be taken back. The settings `hparams` are columns of the
-    HPARAMS tab; those that a run has not are left out.
+    HPARAMS tab; those that a run lacks are left out.
     """
 
     NAME_HPARAMS_FILE = "config.yaml"  # stands there already, so Lightning writes no second, empty one
@@ -108,16 +109,12 @@ class RunLogger(TensorBoardLogger):
         self.experiment.add_text(f"run/{tag}", textwrap.indent(text, "    "))  # indented: code, in Markdown
 
     @rank_zero_only
-    def log_figures(self, files: Mapping[str, bytes], step: int) -> None:
-        """Show pictures, each the content of a PNG file, in the tab IMAGES under visual/, below the curves."""
-        for name, png in files.items():
-            picture = Image.open(io.BytesIO(png))
-            height, small = round(picture.height * CARD_WIDTH / picture.width), io.BytesIO()
-            picture.resize((CARD_WIDTH, height), Image.Resampling.LANCZOS).save(small, "PNG")
-            content = small.getvalue()
-            shown = Summary.Image(height=height, width=CARD_WIDTH, colorspace=3, encoded_image_string=content)
-            value = Summary.Value(tag=f"visual/{name}", image=shown)
-            self.experiment.file_writer.add_summary(Summary(value=[value]), step)
+    def log_figures(self, figures: Mapping[str, NDArray[np.uint8]], step: int) -> None:
+        """Show figures, each an image uint8 (H, W, 3), in the tab IMAGES under visual/, below the curves."""
+        for name, image in figures.items():
+            height = round(CARD_WIDTH * image.shape[0] / image.shape[1])
+            small = Image.fromarray(image).resize((CARD_WIDTH, height), Image.Resampling.LANCZOS)
+            self.experiment.add_image(f"visual/{name}", np.asarray(small), step, dataformats="HWC")
 
     @rank_zero_only
     def log_precision_recall(self, evaluation: Evaluation, classes: Sequence[str], step: int) -> None:

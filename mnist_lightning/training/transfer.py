@@ -53,7 +53,7 @@ def difference(name: str, here: Mapping[str, Tensor], there: Mapping[str, Any]) 
 
 
 def freeze(network: nn.Module, names: Sequence[str]) -> None:
-    """Leave out of the training what is named, layers or single parameters, dropout and statistics included."""
+    """Exclude the named layers and single parameters from training; a layer's dropout and statistics stay off too."""
     layers, parameters = dict(network.named_modules()), dict(network.named_parameters())
     for name in names:
         if not name or (name not in layers and name not in parameters):

@@ -35,6 +35,7 @@ def test_the_common_kinds_are_known_by_their_first_bytes(kind: str) -> None:
         (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", None),
         (b"%PDF-1.7\n", "PDF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'>", "SVG"),
+        (b"<!DOCTYPE html><html><svg>", None),
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a 7 -->\n<svg:svg>", "SVG"),
         (b"<!--" * 200, None),
         (b"<html><p>svg", None),

@@ -14,7 +14,8 @@ from mnist_lightning.networks.cnn import CNN
 from mnist_lightning.runs import provenance
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
 from mnist_lightning.runs.files import write_atomically
-from mnist_lightning.runs.run import Run, make_directory
+from mnist_lightning.runs.place import make_directory
+from mnist_lightning.runs.run import Run
 from mnist_lightning.runs.weights import weights_sha256
 
 

@@ -10,19 +10,9 @@ from mnist_lightning.runs import commands
 from mnist_lightning.runs import run as runs
 from mnist_lightning.runs.commands import resume_command
 from mnist_lightning.runs.errors import DivergedError, Interrupted, RunError, UsageError
+from mnist_lightning.runs.place import check_free, is_left_over, make_directory
 from mnist_lightning.runs.processes import is_main_process
-from mnist_lightning.runs.run import (
-    Run,
-    check_free,
-    checkpoint_of,
-    directory_of,
-    is_in_use,
-    is_left_over,
-    log,
-    make_directory,
-    peek,
-    read_results,
-)  # fmt: skip
+from mnist_lightning.runs.run import Run, checkpoint_of, directory_of, is_in_use, log, peek, read_results
 from mnist_lightning.runs.seal import Seal
 
 
@@ -218,7 +208,7 @@ def test_a_run_of_which_no_checkpoint_is_whole_begins_anew_or_is_refused(tmp_pat
         file.unlink()
     run = Run.open(none)
     assert (run.results["epochs"], run.results["test"]) == ([], None)
-    assert run.notes() == ["no epoch was completed: it begins anew"]
+    assert run.notes() == ["there is no checkpoint yet: the run starts from the beginning"]
     assert Run.open(trained(tmp_path / "whole", "interrupted")).results["epochs"] == [{"epoch": 1}]
 
 
@@ -297,7 +287,7 @@ def test_a_result_stays_until_there_is_another(tmp_path: Path) -> None:
         (Interrupted(2), "interrupted", None, "interrupted. Go on from its last checkpoint: python train.py resume="),
         (KeyboardInterrupt(), "interrupted", None, ""),
         (DivergedError("nan"), "diverged", "nan", "nan. The last good checkpoint is "),
-        (OSError("full"), "failed", "full", "full"),
+        (OSError("full"), "interrupted", "full", "full"),
         (ValueError(), "failed", "ValueError", ""),
     ],
 )
@@ -316,7 +306,8 @@ def test_how_a_run_ended_stands_in_its_files(
     assert ("The last good checkpoint is " in str(raised.value)) == isinstance(error, DivergedError)
     assert (directory / "train.log").read_text(encoding="utf-8").startswith("zéro\n")
     assert log.handlers == handlers and run._log_file.stream is None
-    assert ("Traceback" in (directory / "train.log").read_text()) == (status == "failed" or not said)
+    is_ours = isinstance(error, Interrupted | DivergedError)
+    assert ("Traceback" in (directory / "train.log").read_text()) == (not is_ours)
     assert not is_in_use(directory)
 
 

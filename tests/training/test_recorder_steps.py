@@ -19,6 +19,7 @@ from mnist_lightning.runs.errors import RunError, UsageError
 from mnist_lightning.runs.run import Run, log
 from mnist_lightning.runs.seal import Seal
 from mnist_lightning.training import recorder as steps
+from mnist_lightning.training.callbacks import MonitorsExist
 from mnist_lightning.training.checkpoints import AtomicCheckpointIO
 from mnist_lightning.training.recorder import Recorder, position
 
@@ -228,18 +229,12 @@ def test_an_evaluation_within_an_epoch_is_said(scene: Scene, said: list[tuple[st
 
 
 def test_a_metric_that_nobody_measures_is_refused(scene: Scene) -> None:
-    class Looks(SimpleNamespace):
-        pass
-
     scene.module.measured = {"val/loss": 1.0, "test/loss": 1.0}
-    scene.trainer.callback_metrics = {"val/loss": 1.0, "val/f1": 1.0}
-    there = ("val/loss", "val/f1", "train/loss", "loss", None, "")
-    scene.trainer.callbacks = [SimpleNamespace(), *(Looks(monitor=monitor) for monitor in there)]
-    scene.recorder.on_sanity_check_end(scene.trainer, scene.module)
-    scene.trainer.callbacks.append(Looks(monitor="val/recall"))
-    message = r"^Looks: monitor=val/recall: there is no such metric\. There are: val/loss, val/f1$"
+    scene.trainer.callback_metrics = {"val/loss": 1.0, "val/f1": 1.0, "test_f1": 1.0}
+    MonitorsExist({"callbacks.top": "val/f1"}).on_sanity_check_end(scene.trainer, scene.module)
+    message = r"^scheduler\.monitor=val_f1: there is no such metric\. There are: val/loss, val/f1$"
     with pytest.raises(UsageError, match=message):
-        scene.recorder.on_sanity_check_end(scene.trainer, scene.module)
+        MonitorsExist({"scheduler": "val_f1"}).on_sanity_check_end(scene.trainer, scene.module)
 
 
 def test_a_whole_epoch_is_a_row_of_the_results(
