@@ -33,7 +33,6 @@ DEEPEST = 2  # sheets on each other: a box on a sheet on a desk
 MARGIN = 0.02  # of a sheet's sides: a digit keeps away from them
 RIM = 5  # coarse pixels around a sheet: its edge may be taken for ink
 WHOLLY = 0.9  # of the ink at least is on a sheet: then that is where the digit is
-SPARED = 0.15  # of the digit on a sheet, at most, is ink in the whole picture: then that was something else
 NARROWER = 0.65  # of the strokes' width in the whole picture: then the digit is the one on the sheet
 FAINT = 0.2  # of the ink in full: what is fainter at its sides does not count
 FINE = 6  # times as many pixels as in the end: then strokes are widened
@@ -118,7 +117,10 @@ def enlarged(picture: Pixels) -> Pixels:
 
 
 def digit_in(picture: Pixels, depth: int = 0) -> Ink:
-    """Return the digit's ink, float32 (H, W): on a sheet, where it is better there, or anywhere."""
+    """Return the digit's ink, float32 (H, W): that on a sheet, or that of the whole picture.
+
+    The former where the latter is on the sheet or at its edge, comes in from the border, or has wider strokes.
+    """
     grey, whole = in_grey(picture), None
     try:
         whole = find_ink(picture, is_sheet=depth > 0)
@@ -130,25 +132,17 @@ def digit_in(picture: Pixels, depth: int = 0) -> Ink:
         for region, corners in sheets(light):
             with suppress(PictureError):  # an empty one
                 on_it = digit_in(on_sheet(picture, region, corners), depth + 1)
-                if is_better(on_it, whole, region, corners):
+                is_better = (
+                    whole is None
+                    or not is_inside(whole)
+                    or is_on(region, whole)
+                    or narrowness(on_it) < NARROWER * narrowness(whole)
+                )
+                if is_better and is_inside(on_it, MARGIN):
                     return on_it
     if whole is None:
         raise blank
     return whole
-
-
-def is_better(on_it: Ink, whole: Ink | None, region: NDArray[np.bool_], corners: NDArray[np.float64]) -> bool:
-    """Return whether the ink on a sheet is the digit's, rather than that of the whole picture.
-
-    It is where nearly all of that is on the sheet or at its edge. It may touch the sheet's sides only where the ink of
-    the whole picture is other ink: the sheet's paper, or its rim.
-    """
-    keeps_away = is_inside(on_it, MARGIN)
-    if whole is not None and is_on(region, whole):
-        there = on_sheet((255 * whole).astype(np.uint8), region, corners)
-        return keeps_away or (there.shape == on_it.shape and float(np.mean(there[on_it > 0.5] > 127)) < SPARED)
-    is_strokes = whole is None or not is_inside(whole) or narrowness(on_it) < NARROWER * narrowness(whole)
-    return keeps_away and is_strokes
 
 
 def is_on(region: NDArray[np.bool_], ink: Ink) -> bool:

@@ -72,7 +72,7 @@ def near_an_edge(glyph: Image.Image) -> Image.Image:
     canvas = Image.new("L", (480, 480), 90)
     ImageDraw.Draw(canvas).rectangle((130, 130, 340, 340), fill=235)
     small = glyph.resize((round(glyph.width * 90 / glyph.height), 90))
-    canvas.paste(small, (340 - 9 - small.width, 190))
+    canvas.paste(small, (340 - 20 - small.width, 190))
     return canvas
 
 
