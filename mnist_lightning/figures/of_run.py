@@ -139,16 +139,16 @@ def style(axes: Axes, title: str, across: str, up: str, grid: Literal["x", "y"] 
     axes.spines[["left", "bottom"]].set_color(MUTED)
 
 
-def save(figure: Figure, path: Path, as_svg: bool = False) -> NDArray[np.uint8]:
-    """Write `figure` as `path`.png, and as .svg too where asked, and return it as an image, uint8 (H, W, 3)."""
-    image, png, svg = draw(figure), io.BytesIO(), io.BytesIO()
-    Image.fromarray(image).save(png, "PNG")
+def save(figure: Figure, path: Path, as_svg: bool = False) -> bytes:
+    """Write `figure` as `path`.png, and as .svg too where asked, and return the former's content."""
+    png, svg = io.BytesIO(), io.BytesIO()
+    Image.fromarray(draw(figure)).save(png, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path.with_suffix(".png"), png.getvalue())
     if as_svg:
         figure.savefig(svg, format="svg", facecolor="white", metadata={"Date": None})
         write_atomically(path.with_suffix(".svg"), svg.getvalue())
-    return image
+    return png.getvalue()
 
 
 def draw(figure: Figure) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from rich.progress import Progress as RichProgress
 
 from mnist_lightning.evaluation.measures import Evaluation
 from mnist_lightning.networks.layers import layer_table, logits_of
-from mnist_lightning.runs.errors import UsageError, one_line
+from mnist_lightning.runs.errors import Interrupted, UsageError, one_line
 from mnist_lightning.runs.run import log
 from mnist_lightning.terminal import console
 from mnist_lightning.terminal.epochs import shown
@@ -117,6 +117,8 @@ class Figures(Callback):
         try:
             self.draw(trainer, module)
         except Exception as error:  # the weights and the numbers are safe
+            if Interrupted.arrived:  # of which a library made another error
+                raise
             log.warning(f"some figures could not be drawn: {one_line(error, 300)}")
 
     def draw(self, trainer: Trainer, module: Any) -> None:

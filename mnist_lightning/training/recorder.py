@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mnist_lightning.runs.errors import UsageError, one_line
+from mnist_lightning.runs.errors import Interrupted, UsageError, one_line
 from mnist_lightning.runs.files import real
 from mnist_lightning.runs.provenance import process_seconds
 from mnist_lightning.runs.run import LAST_CHECKPOINT, Run, log
@@ -167,7 +167,7 @@ class Recorder(Callback):
         try:
             yield
         except Exception as error:
-            if not self.has_ended:
+            if not self.has_ended or Interrupted.arrived:  # of which a library made another error
                 raise
             log.warning(f"after training: {one_line(error, 300)}")
 

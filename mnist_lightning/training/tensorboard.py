@@ -12,14 +12,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
 
 from mnist_lightning.datasets.source import noun
@@ -109,12 +108,16 @@ class RunLogger(TensorBoardLogger):
         self.experiment.add_text(f"run/{tag}", textwrap.indent(text, "    "))  # indented: code, in Markdown
 
     @rank_zero_only
-    def log_figures(self, figures: Mapping[str, NDArray[np.uint8]], step: int) -> None:
-        """Show figures, each an image uint8 (H, W, 3), in the tab IMAGES under visual/, below the curves."""
-        for name, image in figures.items():
-            height = round(CARD_WIDTH * image.shape[0] / image.shape[1])
-            small = Image.fromarray(image).resize((CARD_WIDTH, height), Image.Resampling.LANCZOS)
-            self.experiment.add_image(f"visual/{name}", np.asarray(small), step, dataformats="HWC")
+    def log_figures(self, files: Mapping[str, bytes], step: int) -> None:
+        """Show pictures, each the content of a PNG file, in the tab IMAGES under visual/, below the curves."""
+        for name, png in files.items():
+            picture = Image.open(io.BytesIO(png))
+            height, small = round(picture.height * CARD_WIDTH / picture.width), io.BytesIO()
+            picture.resize((CARD_WIDTH, height), Image.Resampling.LANCZOS).save(small, "PNG")
+            content = small.getvalue()
+            shown = Summary.Image(height=height, width=CARD_WIDTH, colorspace=3, encoded_image_string=content)
+            value = Summary.Value(tag=f"visual/{name}", image=shown)
+            self.experiment.file_writer.add_summary(Summary(value=[value]), step)
 
     @rank_zero_only
     def log_precision_recall(self, evaluation: Evaluation, classes: Sequence[str], step: int) -> None:
