@@ -258,7 +258,6 @@ def unknown(setting: str, value: Any, known: Iterable[str], further: str = "") -
 def guess(word: str, names: Iterable[str]) -> str:
     """Return " Did you mean …?" with the likeliest name: the same elsewhere, one that holds it, or one spelt alike."""
     group, _, end = word.rpartition(".")
-
     end = {"learning_rate": "lr"}.get(end, end)
 
     def likeness(name: str) -> float:

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -37,9 +37,11 @@ def check_smallest_batch(data: Any, network: nn.Module, trainer: Trainer) -> Non
     if last >= 2 * trainer.world_size or trainer.limit_train_batches != 1.0:
         return
     image = torch.zeros(1, *data.source.shape)
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), suppress(RuntimeError):  # of other types, say
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
-            deepcopy(network).cpu().train()(image)
+            deepcopy(network).cpu()(image)  # with layers that are frozen as they are
+        except (RuntimeError, TypeError):  # images of another precision, say: that is no answer
+            return
         except ValueError as error:
             raise UsageError(
                 f"data.batch_size={data.batch_size}: leaves one image for a device at the end of an epoch, which this "

@@ -219,7 +219,7 @@ hydra/sweeper=basic | -m seed=0,1 hydra/sweeper=basic | refused: hydra/sweeper
 a misspelt key | optimizer.learning_rate=0.1 | refused: There are: optimizer.lr
 a misspelt option | optimizer=adm | refused: Did you mean adam?
 another class's key | optimizer=adam optimizer.momentum=0.9 | refused: There are: optimizer.lr, optimizer.betas
-a comma without -m | seed=0,1 | refused: --multirun
+a comma without -m | seed=0,1 | refused: several values are a sweep
 key= | name= | refused: must be text
 quotes missing | data.root=/x/a=b | refused: only in quotes
 not key=value | seed | refused: Settings are written key=value
