@@ -148,8 +148,8 @@ def test_two_signals_at_once_are_a_first_and_a_second() -> None:
 def test_ctrl_c_during_the_imports_is_quiet(words: list[str], seconds: float) -> None:
     process = subprocess.Popen([sys.executable, *words, "RUN"], cwd=PROJECT, stderr=subprocess.PIPE, text=True)
     for is_python in (True, False):  # the interpreter catches SIGINT when it has started, and our first line lets it go
-        while catches(process.pid, signal.SIGINT) != is_python:
-            assert process.poll() is None
+        while process.poll() is None and catches(process.pid, signal.SIGINT) != is_python:
+            pass  # a busy machine may not run this before the program has ended
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
