@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -422,6 +423,21 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("mnist_lightning.figures.of_run.accuracy_curve", broken)
     assert fit(tmp_path / "run", "data=digits", *SMALL, figures=True)["status"] == "finished"
     assert "some figures could not be drawn: no such colour" in (tmp_path / "run" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_a_signal_ends_it_whatever_a_library_that_draws_makes_of_it(
+    is_raised: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        monkeypatch.setattr(Interrupted, "arrived", Interrupted(signal.SIGTERM))
+        if is_raised:
+            raise SystemError("a function returned a result with an exception set")
+
+    monkeypatch.setattr("mnist_lightning.training.tensorboard.RunLogger.log_network", interrupted)
+    with pytest.raises(Interrupted, match="terminated"):
+        fit(tmp_path / "run", "data=digits", *SMALL, figures=True)
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["status"] == "interrupted"
 
 
 def compose_of(*overrides: str) -> Any:

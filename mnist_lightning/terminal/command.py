@@ -136,16 +136,23 @@ def wrapped(text: str, width: int) -> str:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop at the first signal with everything saved; a second one ends the process at once."""
     let_signals_end_it()
-    sys.unraisablehook = end_by_a_second
+    sys.unraisablehook = not_ignored
     Interrupted.arrived = Interrupted.arrived or Interrupted(number)
     raise Interrupted.arrived
 
 
-def end_by_a_second(report: "sys.UnraisableHookArgs") -> None:
-    """End by a second signal that came before the first was handled: Python would only report it as ignored."""
+def not_ignored(report: "sys.UnraisableHookArgs") -> None:
+    """Let a signal end it that Python would only report as ignored.
+
+    It came before the first one was handled, or while an object was taken down, where nothing can be raised.
+    """
     message = re.fullmatch(r"Signal (\d+) ignored due to race condition", str(report.exc_value))
     if message:
         signal.raise_signal(int(message[1]))
+    elif isinstance(report.exc_value, Interrupted):
+        number = report.exc_value.status - 128
+        signal.signal(number, interrupt)
+        threading.Timer(0.01, signal.raise_signal, [number]).start()  # once more, a little later
     else:
         sys.__unraisablehook__(report)
 

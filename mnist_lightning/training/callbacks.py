@@ -117,9 +117,10 @@ class Figures(Callback):
         try:
             self.draw(trainer, module)
         except Exception as error:  # the weights and the numbers are safe
-            if Interrupted.arrived:  # of which a library made another error
-                raise
-            log.warning(f"some figures could not be drawn: {one_line(error, 300)}")
+            if not Interrupted.arrived:  # of which a library made another error
+                log.warning(f"some figures could not be drawn: {one_line(error, 300)}")
+        if Interrupted.arrived:
+            raise Interrupted.arrived  # also where a library went on all the same
 
     def draw(self, trainer: Trainer, module: Any) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]

@@ -162,6 +162,26 @@ def catches(pid: int, number: int) -> bool:
     return bool(int(caught, 16) >> (number - 1) & 1)
 
 
+IN_A_DESTRUCTOR = """
+import os, signal, time
+from mnist_lightning.terminal.command import answered
+
+class Library:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+with answered():
+    Library()
+    time.sleep(60)
+"""
+
+
+def test_a_signal_that_arrives_while_an_object_is_taken_down_ends_it(program: Program) -> None:
+    """Python raises nothing there."""
+    ended = program("-c", IN_A_DESTRUCTOR)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "-c: terminated\n")
+
+
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
