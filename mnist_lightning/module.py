@@ -20,6 +20,7 @@ from mnist_lightning.runs.errors import DivergedError, RunError, UsageError
 from mnist_lightning.runs.weights import network_weights
 from mnist_lightning.training.checkpoints import RESUMED
 from mnist_lightning.training.lean import LeanHooks, described_once, without_idle_hooks
+from mnist_lightning.training.resume import is_whole
 
 TUTORIALS_OPTIMIZER = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
 Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
@@ -148,7 +149,7 @@ class Classifier(LeanHooks, LightningModule):
                 self.trainer._results.pop(f"training_step.train/{name}", None)  # type: ignore[union-attr]
 
     def on_train_epoch_end(self) -> None:
-        if not getattr(self.trainer, "barebones", False):
+        if is_whole(self.trainer) and not getattr(self.trainer, "barebones", False):
             self.log("train/loss_epoch", self.train_loss(), sync_dist=True)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -8,8 +8,6 @@ import pytest
 from faults import kills, others
 from faults.lab import KINDS, Facts, Lab
 
-WITHIN = "plateau, early stopping, evaluated within epochs"
-
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
@@ -21,6 +19,11 @@ def test_killed_runs_go_on_to_the_same_end(kind: str, lab: Lab) -> None:
     """Killed at three moments: in the first process, in the one that goes on, and in the one after."""
     whole = lab.moments(kind)
     assert kills.killed(lab, kind, [whole // 2, whole // 4, whole // 3]) is None
+
+
+@pytest.mark.parametrize("kind", list(KINDS)[1:])
+def test_killed_behind_its_last_step_it_goes_on_to_the_same_end(kind: str, lab: Lab) -> None:
+    assert kills.killed(lab, kind, [lab.moments(kind) - 10]) is None
 
 
 @pytest.mark.parametrize("kind", list(KINDS)[1:4])
