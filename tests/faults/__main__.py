@@ -71,7 +71,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of the cases (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: %(default)s)")
     options = parser.parse_args()
-    workers, rows = max(1, (os.cpu_count() or 2)), []
+    workers, rows, problems = max(1, (os.cpu_count() or 2)), [], 0
     for part in options.part or PARTS:
         with ProcessPoolExecutor(workers) as pool:
             parts = [
@@ -79,12 +79,13 @@ def main() -> int:
             ]
             done = [one for future in parts for one in future.result()]
         bad = sum(problem is not None for _, problem in done)
+        problems += bad
         rows.append(f"| {PARTS[part]} | {len(done)} | {len(done) - bad} | {bad} |")
         print(rows[-1], flush=True)
     if len(rows) == len(PARTS):
         arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
         write(rows, f"make fault-test{arguments}")
-    return 0
+    return int(problems > 0)
 
 
 def write(rows: list[str], command: str) -> None:

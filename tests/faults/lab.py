@@ -14,6 +14,7 @@ from conftest import PROJECT, environment
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from mnist_lightning.runs.weights import network_weights, weights_sha256
+from mnist_lightning.sweeps.sweep import SEARCH_LOCK
 
 AIMED = Path(__file__).with_name("aimed.py")
 OWN = '''
@@ -183,4 +184,4 @@ def points(run: Path) -> list[tuple[str, int, float | None]]:
 
 
 def litter(run: Path) -> list[str]:
-    return sorted(path.name for path in run.rglob(".*") if path.name != ".lock")
+    return sorted(path.name for path in run.rglob(".*") if path.name not in (".lock", SEARCH_LOCK))
