@@ -12,12 +12,13 @@ KNOWN = Path(__file__).with_name("digits.npz")  # written by benchmarks/known_di
 def unlikeness(prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return how unlike each digit a prepared picture, uint8 (28, 28), is: float32 (10,), of MNIST's own about 1.
 
-    That is its squared distance from the space of the digit's principal components: Turk and Pentland 1991.
+    Each digit is known by eight ways to write it. Unlikeness is the squared distance from the nearest one's principal
+    components: Turk and Pentland 1991, in groups as by Kambhatla and Leen 1997.
     """
     means, components = known_digits()
     deviations = coarse(prepared) - means
-    along = np.einsum("dcp,dp->dc", components, deviations)
-    return np.asarray(np.square(deviations).sum(1) - np.square(along).sum(1))
+    along = np.einsum("dwcp,dwp->dwc", components, deviations)
+    return np.asarray((np.square(deviations).sum(-1) - np.square(along).sum(-1)).min(-1))
 
 
 def coarse(prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -28,6 +29,6 @@ def coarse(prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @cache
 def known_digits() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return of MNIST's 60,000 coarse training images each digit's mean (10, 196) and components (10, 20, 196)."""
+    """Return the mean (10, 8, 196) and components (10, 8, 16, 196) of each way to write a digit in coarse pixels."""
     with np.load(KNOWN) as known:
         return known["mean"].astype(np.float32), known["components"].astype(np.float32)

@@ -13,7 +13,7 @@ from mnist_lightning.pictures.prepare import BOX
 
 DIGITS = "0123456789"  # the classes of which it is known what they look like
 UNSURE = 0.4  # probability: about 1 in 1,000 of MNIST's digits are read with less
-UNLIKE = 5.6  # of `strangeness`: about 1 in 250 of the digits held out, laid on paper, are stranger
+UNLIKE = 5.3  # of `strangeness`: about 1 in 290 of the digits held out, laid on paper, are stranger
 TALL = 0.6  # of the taller of two things that stand side by side
 INKED = 64  # of 255
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mnist_lightning.pictures.paper import in_grey, paper_is_light
 from mnist_lightning.pictures.picture_files import read_picture
 from mnist_lightning.pictures.prepare import PictureError, prepare, without_colours
 from mnist_lightning.pictures.sheet import sheets
@@ -53,6 +54,14 @@ def likeness(one: Pixels, other: Pixels) -> float:
 def test_a_digit_comes_out_as_if_it_were_alone(kind: str) -> None:
     likenesses = [likeness(of_kind(kind, digit), alone(digit)) for digit in range(10)]
     assert np.count_nonzero(np.array(likenesses) > 0.65) >= 9, np.round(likenesses, 2)
+
+
+def test_a_flash_on_dark_paper_is_not_taken_for_light_ink() -> None:
+    for seed in np.ndindex(10, 10):
+        random = np.random.default_rng(seed)
+        lit = picture_kinds.KINDS["dark corners and a flash"](picture_kinds.written(seed[1], random), random)
+        assert isinstance(lit, Image.Image)
+        assert paper_is_light(in_grey(np.asarray(lit))), seed
 
 
 def in_a_table(glyph: Image.Image) -> Image.Image:

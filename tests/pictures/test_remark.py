@@ -8,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_lightning.config import build, compose
-from mnist_lightning.pictures.likeness import known_digits
+from mnist_lightning.datasets.source import balanced_draw
+from mnist_lightning.pictures.likeness import coarse, known_digits
 from mnist_lightning.pictures.prepare import prepare
 from mnist_lightning.pictures.remark import UNLIKE, are_two, remark_on, strangeness
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
-import known_digits as known_by
 import picture_kinds
 
 SOMETHING_ELSE = "it may be something else"
@@ -63,9 +63,14 @@ def test_what_is_unlike_the_digit_it_is_taken_for_is_remarked() -> None:
 
 def test_what_is_known_of_the_digits_is_what_mnist_shows(mnist_root: Path) -> None:
     images, labels, *_ = build.source(compose.own_data("mnist"), mnist_root).checked(may_download=False)
-    stored_means, stored = known_digits()
-    means, components = known_by.known(images, labels)
-    assert np.abs(means - stored_means).max() < 1e-3
-    for here, there in zip(components.astype(np.float32), stored, strict=True):
-        shared = np.linalg.svd(here @ there.T, compute_uv=False)  # cosines between the two spaces
-        assert shared == pytest.approx(np.ones(20), abs=0.01)
+    means, components = known_digits()
+    rest = np.setdiff1d(np.arange(len(labels)), balanced_draw(labels, 10_000, 0))
+    for digit in range(10):
+        seen = coarse(images[rest][labels[rest] == digit])
+        nearest = np.argmin([np.square(seen - mean).sum(1) for mean in means[digit]], axis=0)
+        assert np.bincount(nearest).min() > 200
+        for number, (mean, axes) in enumerate(zip(means[digit], components[digit], strict=True)):
+            group = seen[nearest == number]
+            assert np.abs(group.mean(0) - mean).max() < 0.03, "k-means has nearly come to rest"
+            principal = np.linalg.svd(group - group.mean(0), full_matrices=False)[2][:8]
+            assert np.linalg.norm(axes @ principal.T, axis=0) == pytest.approx(np.ones(8), abs=0.05)
