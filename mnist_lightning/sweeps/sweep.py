@@ -52,7 +52,9 @@ class Job:
         has_failed = results is not None and results["status"] in ("failed", "diverged")
         if not has_failed and checkpoint_of(self.directory):
             return [f"resume={quoted(str(self.directory))}", *(["trust=true"] if is_trusted else [])]
-        for path in self.directory.glob("*"):  # the directory itself stays: it may be behind a link
+        if self.directory.is_symlink():
+            self.directory.unlink()  # what it leads to may be anybody's, and stays
+        for path in self.directory.glob("*"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return [*self.overrides, f"output_dir={quoted(str(self.directory))}"]
 

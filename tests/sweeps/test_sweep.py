@@ -302,24 +302,28 @@ def test_a_sweep_in_use_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_job_goes_on_from_what_is_there(tmp_path: Path) -> None:
-    """Nothing is lost where results.json can't be read; and a job behind a link begins anew behind it."""
+    """Nothing is lost where results.json can't be read; and a job behind a link begins anew in the link's place."""
     elsewhere, directory = tmp_path / "elsewhere", tmp_path / "0"
-    elsewhere.mkdir()
+    (elsewhere / "checkpoints").mkdir(parents=True)
     directory.symlink_to(elsewhere)
     job = Job(directory, ["seed=1"])
     results = elsewhere / "results.json"
     results.write_text("")
     (elsewhere / "notes.txt").write_text("mine")
+    Seal(elsewhere).write(elsewhere / "checkpoints" / "last.ckpt", b"weights")
     with pytest.raises(UsageError, match=r"results\.json can't be read: .* delete it$"):
         job.arguments()
-    assert (elsewhere / "notes.txt").exists()
+    results.unlink()
+    assert job.arguments() == [f"resume={quoted(str(directory))}"], "results.json was deleted, as it is advised"
     results.write_text('{"status": "failed", "epochs": []}')
     assert job.arguments() == ["seed=1", f"output_dir={quoted(str(directory))}"]
-    assert directory.is_symlink()
-    assert not [*elsewhere.iterdir()]
-    (elsewhere / "checkpoints").mkdir()
-    Seal(elsewhere).write(elsewhere / "checkpoints" / "last.ckpt", b"weights")
-    assert job.arguments() == [f"resume={quoted(str(directory))}"], "results.json was deleted, as it is advised"
+    assert not directory.is_symlink()
+    assert (elsewhere / "notes.txt").read_text() == "mine"
+    assert results.exists()
+    directory.mkdir()
+    (directory / "results.json").write_text('{"status": "failed", "epochs": []}')
+    assert job.arguments() == ["seed=1", f"output_dir={quoted(str(directory))}"]
+    assert not [*directory.iterdir()]
 
 
 def test_jobs_start_where_the_name_of_the_folder_for_sockets_is_too_long(
